@@ -42,9 +42,9 @@
 //! Where members are real servers, requests go by `connection/upstream.rs` to `server/upstream/`,
 //! which has the connections; what is sent over them, what replies are worth and who is master is
 //! decided in `node/upstream/`, and known to all by `state/upstream.rs`.
-//! Who comes in does so by `server/open.rs` and `server/listener.rs`; a proxy in front says in a header
-//! who that is (`runtime/proxy_header.rs`). What a service manager is told, which systemd is, stands in
-//! `server/service.rs`.
+//! Who comes in does so by `server/open.rs` and `server/listener.rs`; a proxy in front says in a
+//! header who that is (`runtime/proxy_header.rs`). What a service manager is told, which systemd
+//! is, stands in `server/service.rs`.
 //! The status page, the metrics and their like are `http/`'s, over the HTTP/1 of
 //! `runtime/http.rs` on a thread of its own: they tell what commands tell (`commands/`), and what
 //! they change goes by `server/asked.rs` as a command.

@@ -329,14 +329,9 @@ fn build(
         |tls| listeners.iter().filter(|it| it.way.tls == tls).find_map(|it| it.acceptor.port());
     let tls_port = port_of(true).unwrap_or(0);
     let port = port_of(false).unwrap_or(tls_port);
-    Ok(Server::new(
-        Arc::new(set),
-        threads,
-        config,
-        ProcessInfo { tls_port, ..ProcessInfo::now(port, file) },
-        token_signer,
-        source,
-    ))
+    let mut process_info = ProcessInfo::now(port, file);
+    process_info.tls_port = tls_port;
+    Ok(Server::new(Arc::new(set), threads, config, process_info, token_signer, source))
 }
 
 fn announce(server: &Server, threads: usize, listeners: &[Listener]) {

@@ -339,3 +339,57 @@ fn a_file_without_users_gets_tables_for_those_that_there_are() {
     let again = Server::entourage_with_config(&text);
     assert_eq!(users_of(&mut again.dial()), before);
 }
+
+/// Both ways there is a password that the file of settings does not know.
+#[test]
+fn a_reload_opens_no_default_user_whom_a_file_or_a_table_describes() {
+    let dir = Dir::new();
+    let users = dir.file("users.acl", "user default on nopass ~* &* +@all\n");
+    let table = "[[user]]\nname = \"default\"\nrules = \"on >pw ~* &* +@all\"\n";
+    for (begin, end) in [
+        (format!("{LISTENER}[server]\naclfile = \"{}\"\n", users.display()), ""),
+        (format!("{LISTENER}[server]\n"), table),
+    ] {
+        let server = Server::entourage_with_config(&begin);
+        let mut wire = server.dial();
+        server.write_config(&format!("{begin}requirepass = \"idle\"\n{end}"));
+        ok(&mut wire, "PROXY RELOAD");
+        if end.is_empty() {
+            dir.file("users.acl", "user default on >pw ~* &* +@all\n");
+            ok(&mut wire, "ACL LOAD");
+        }
+        ok(&mut wire, "AUTH pw");
+        let reload = |wire: &mut Wire, idle: &str| {
+            server.write_config(&format!("{begin}{idle}{end}"));
+            ok(wire, "PROXY RELOAD");
+            starts(&server.dial().ask("PING"), "NOAUTH");
+        };
+        let described = users_of(&mut wire);
+        reload(&mut wire, "");
+        assert_eq!(users_of(&mut wire), described);
+        ok(&mut wire, "CONFIG SET requirepass new");
+        reload(&mut wire, "");
+        let password = if end.is_empty() { "new" } else { "pw" };
+        ok(&mut server.dial(), &format!("AUTH {password}"));
+    }
+}
+
+#[test]
+fn a_group_or_consumer_named_like_the_word_streams_hides_no_key() {
+    let ours = Server::entourage(&[]);
+    let mut op = ours.dial();
+    ok(&mut op, "ACL SETUSER u on nopass ~s* +@all");
+    op.ask("XADD private 1-1 f secret");
+    ok(&mut op, "XGROUP CREATE private g 0");
+    ok(&mut op, "XGROUP CREATE private streams 0");
+    let mut wire = ours.dial();
+    ok(&mut wire, "AUTH u x");
+    for line in [
+        "XREADGROUP NOACK GROUP g streams streams private >",
+        "XREADGROUP COUNT 1 GROUP streams streams STREAMS private >",
+        "XREADGROUP GROUP streams STREAMS BLOCK 1 streams private >",
+    ] {
+        starts(&wire.ask(line), "NOPERM");
+        assert_eq!(op.ask(&format!("COMMAND GETKEYS {line}")).to_string(), "[\"private\"]");
+    }
+}

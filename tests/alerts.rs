@@ -114,19 +114,24 @@ fn a_paused_replica_beside_writes_raises_lag_once_and_clears_once() {
     );
 }
 
-#[test]
-fn a_replica_on_the_wire_is_watched_as_hosted_ones_are() {
-    let server = server("lag = \"100ms\"\nbacklog-window = 50", "[set]\nreplicas = 0\n");
-    let replica = Server::redis(&["--replicaof", "127.0.0.1", &server.port().to_string()]);
-    let mut wire = server.dial();
-    let name = until("the replica", || {
+/// The name of the replica on the wire, once it is fed.
+fn until_online(wire: &mut Wire) -> String {
+    until("the replica", || {
         let nodes = wire.ask("PROXY NODES");
         let named = nodes.list().chunks(2).find(|it| {
             let fields = fields(&it[1]);
             fields["role"].string() == "wire-replica" && fields["feed"].string() == "online"
         });
         named.map(|it| it[0].string())
-    });
+    })
+}
+
+#[test]
+fn a_replica_on_the_wire_is_watched_as_hosted_ones_are() {
+    let server = server("lag = \"100ms\"\nbacklog-window = 50", "[set]\nreplicas = 0\n");
+    let replica = Server::redis(&["--replicaof", "127.0.0.1", &server.port().to_string()]);
+    let mut wire = server.dial();
+    let name = until_online(&mut wire);
     replica.freeze();
     let value = "x".repeat(100_000);
     (0..8).for_each(|_| assert_eq!(wire.cmd(&["SET", "k", &value]).string(), "OK"));
@@ -143,6 +148,22 @@ fn a_replica_on_the_wire_is_watched_as_hosted_ones_are() {
     until_cleared(&mut wire, "backlog-window", &name);
     once_each(&server, "lag", &name);
     once_each(&server, "backlog-window", &name);
+}
+
+#[test]
+fn a_replica_on_the_wire_that_is_gone_is_not_told_to_have_caught_up() {
+    let server = server("lag = \"100ms\"", "[set]\nreplicas = 0\n");
+    let replica = Server::redis(&["--replicaof", "127.0.0.1", &server.port().to_string()]);
+    let mut wire = server.dial();
+    let name = until_online(&mut wire);
+    replica.freeze();
+    until_raised_by_writes(&mut wire, "lag", &name);
+    replica.crash();
+    until_cleared(&mut wire, "lag", &name);
+    once_each(&server, "lag", &name);
+    let said = server.said();
+    let line = said.lines().find(|it| it.contains("event=alert-cleared")).unwrap();
+    assert!(line.ends_with(" why=gone") && !line.contains(" value=0 "), "{line}");
 }
 
 #[test]
@@ -405,10 +426,11 @@ fn a_webhook_is_posted_what_is_raised_and_what_is_cleared() {
     assert!(head.starts_with("post /a?b=c http/1.1"), "{head}");
     assert!(head.contains("content-type: application/json"), "{head}");
     assert_eq!((&json["alert"], &json["state"]), (&"repl-timeout".into(), &"raised".into()));
-    assert_eq!(json["port"], server.port());
+    assert_eq!((&json["port"], &json["why"]), (&server.port().into(), &"".into()));
     assert!(json["what"].as_str().unwrap().starts_with("repl-timeout is 20s"), "{json}");
     clear(&mut wire);
-    assert_eq!(page.next().1["state"], "cleared");
+    let cleared = page.next().1;
+    assert_eq!((&cleared["state"], &cleared["why"]), (&"cleared".into(), &"below".into()));
     until("both to be counted", || {
         (info_field(&mut wire, "alerts", "alerts_delivered")? == "2").then_some(())
     });

@@ -22,6 +22,17 @@ fn redis_answers_as_the_scripts_say() {
     assert!(found.is_empty(), "\n{found}");
 }
 
+/// What Redis 7 lacks, as a newer server has it.
+#[test]
+fn valkey_answers_as_its_scripts_say() {
+    let Some(valkey) = Server::valkey() else {
+        println!("SKIPPED: NO VALKEY-SERVER HERE, NAME ONE IN VALKEY_SERVER");
+        return;
+    };
+    let found = run(&Script::read("strings-newer.txt"), &mut valkey.dial(), |_| true);
+    assert!(found.is_empty(), "\n{found}");
+}
+
 #[test]
 fn entourage_answers_as_the_scripts_say() {
     let ours = Server::entourage(&[]);

@@ -1,5 +1,5 @@
-//! What is expected of a daemon: its pid file, the modes of its sockets, what it writes of itself for
-//! people and shells, and systemd's ways, spoken by the test or by systemd's own programs.
+//! What is expected of a daemon: its pid file, the modes of its sockets, what it writes of itself
+//! for people and shells, and systemd's ways, spoken by the test or by systemd's own programs.
 
 mod support;
 
@@ -9,7 +9,8 @@ use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
-use support::on_disk::Dir;
+use support::on_disk::{self, Dir};
+use support::process::Running;
 use support::servers::{SOCKET, free_port};
 use support::tls::until_said;
 use support::{Server, Socket, Wire, ok, python, starts, until};
@@ -170,10 +171,9 @@ fn manual_pages_are_sound() {
         assert!(output.status.success(), "{}", text(&output.stderr));
         let page = dir.file("page.1", &output.stdout);
         if has("groff") {
-            let groff = run(&["groff", "-man", "-Tascii", "-ww", page.to_str().unwrap()]);
+            let groff = run(&["groff", "-man", "-Tascii", "-P-c", "-ww", page.to_str().unwrap()]);
             assert!(groff.status.success() && groff.stderr.is_empty(), "{}", text(&groff.stderr));
-            let shown = text(&groff.stdout).replace("\x1b[1m", "").replace("\x1b[0m", "");
-            let shown = shown.replace("\x1b[22m", "").replace("\x1b[4m", "");
+            let shown = plain(&text(&groff.stdout));
             for word in told {
                 assert!(shown.contains(word), "{word}: {shown}");
             }
@@ -182,6 +182,18 @@ fn manual_pages_are_sound() {
     let output = ours(&["man", "nothing"]);
     let said = text(&output.stderr);
     assert!(output.status.code() == Some(2) && said.contains("no subcommand `nothing`"), "{said}");
+}
+
+/// What is seen of a page on which bold letters are written twice, and others are underlined.
+fn plain(page: &str) -> String {
+    let mut seen = String::new();
+    for letter in page.chars() {
+        match letter {
+            '\u{8}' => drop(seen.pop()),
+            _ => seen.push(letter),
+        }
+    }
+    seen
 }
 
 /// A service manager, as far as it is told things.
@@ -256,6 +268,33 @@ fn a_service_manager_is_told_how_we_stand() {
 }
 
 #[test]
+fn ready_comes_once_files_are_loaded() {
+    const KEYS: i64 = 300_000;
+    let (dir, manager) = (Dir::new(), Manager::new());
+    let config = on_disk::config(&dir, "");
+    let server = Server::entourage_with_config(&config);
+    let mut wire = server.dial();
+    ok(&mut wire, &format!("DEBUG POPULATE {KEYS} k 100"));
+    ok(&mut wire, "SAVE");
+    assert!(server.stop().success());
+    let port = free_port().expect("a port");
+    let file = dir.file("again.toml", config.replace("{port}", &port.to_string()));
+    let mut command = Command::new(BINARY);
+    command.arg("serve").arg("--config").arg(&file).stderr(Stdio::null());
+    command.env("NOTIFY_SOCKET", manager.dir.join("notify"));
+    let _running = Running(command.spawn().expect("it starts"));
+    let told = manager.until("READY=1\n");
+    let is_known = |it: &String| {
+        ["READY=1\n", "EXTEND_TIMEOUT_USEC=", "STATUS=Loading: "]
+            .iter()
+            .any(|known| it.starts_with(known))
+    };
+    assert!(told.iter().all(is_known), "{told:?}");
+    let keys = Wire::dial(port).expect("it listens").ask("DBSIZE");
+    assert_eq!(keys.int(), Some(KEYS), "nobody is told that it loads");
+}
+
+#[test]
 fn a_set_that_follows_says_whom() {
     let redis = Server::redis(&[]);
     let manager = Manager::new();
@@ -307,12 +346,14 @@ fn programs_that_are_run_know_nothing_of_the_manager() {
     let (manager, dir) = (Manager::new(), Dir::new());
     let file = dir.join("environment");
     let config = format!(
-        "{CONFIG}[alerts]\ncommand = [\"sh\", \"-c\", \"env > {0}.new && mv {0}.new {0}\"]\n",
+        "{CONFIG}[set]\nrepl-timeout = \"1s\"\n\
+         [alerts]\ncommand = [\"sh\", \"-c\", \"env > {0}.new && mv {0}.new {0}\"]\n",
         file.display()
     );
     let variables = [manager.variable(), "WATCHDOG_USEC=60000000".to_owned()];
     let server = Server::entourage_with_config_under(&config, &variables);
-    server.dial().ask("PROXY FAILOVER TO n2");
+    // Something to be alarmed by: a timeout below the period of pings.
+    assert_eq!(server.dial().ask("PING").string(), "PONG");
     let environment = until("the command", || fs::read_to_string(&file).ok());
     assert!(environment.contains("PATH="), "{environment}");
     assert!(!environment.contains("NOTIFY_") && !environment.contains("WATCHDOG_"));

@@ -157,3 +157,36 @@ fn a_stream_gets_another_name_and_goes_on() {
     let members = digests(&mut wire);
     assert!(members.iter().all(|it| *it == members[0]));
 }
+
+#[test]
+fn what_has_expired_and_is_there_can_be_looked_at() {
+    let (ours, redis) = servers();
+    for mut wire in [ours.dial(), redis.dial()] {
+        assert_eq!(wire.ask("DEBUG SET-ACTIVE-EXPIRE 0").string(), "OK");
+        let reply = wire.cmd(&["EVAL", "return redis.call('TIME')", "0"]);
+        let now: u64 = reply.list()[0].string().parse().expect("seconds");
+        assert_eq!(wire.ask(&format!("SET k v EXAT {}", now + 2)).string(), "OK");
+        // Nobody reads it: a real one would delete it.
+        support::until("its time to be over", || {
+            let reply = wire.ask("TIME");
+            let at: u64 = reply.list()[0].string().parse().expect("seconds");
+            (now + 3 <= at).then_some(())
+        });
+        let told = wire.ask("DEBUG OBJECT k").string();
+        assert!(told.starts_with("Value at:"), "{told}");
+        assert!(wire.ask("GET k").is_nil());
+    }
+}
+
+#[test]
+fn scripts_call_what_scripts_may_not_while_that_is_allowed() {
+    const CALL: [&str; 3] = ["EVAL", "return redis.call('debug', 'protocol', 'integer')", "0"];
+    let (ours, redis) = servers();
+    for mut wire in [ours.dial(), redis.dial()] {
+        assert!(wire.cmd(&CALL).is_error());
+        assert_eq!(wire.ask("DEBUG SET-DISABLE-DENY-SCRIPTS 1").string(), "OK");
+        assert_eq!(wire.cmd(&CALL).int(), Some(12345));
+        assert_eq!(wire.ask("DEBUG SET-DISABLE-DENY-SCRIPTS 0").string(), "OK");
+        assert!(wire.cmd(&CALL).is_error());
+    }
+}

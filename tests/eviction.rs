@@ -4,7 +4,7 @@
 mod support;
 
 use support::process::resident_bytes;
-use support::{Server, Wire, Words, digests, info_field, ok, starts, until, words};
+use support::{Server, Wire, Words, digests, info_field, node, ok, order, starts, until, words};
 
 const MB: i64 = 1 << 20;
 /// What a limit may be passed by: what replicas have yet to give back, and the buffers at work.
@@ -121,6 +121,50 @@ fn under_every_policy_the_limit_is_kept_and_replicas_hold_the_same() {
     }
 }
 
+/// A replica that is paused shares what is evicted, and is cut off when it lacks too much; the
+/// others' keys do not go for that, before or afterwards, nor while it is copied anew.
+#[test]
+fn a_replica_that_is_paused_or_cut_off_costs_no_keys() {
+    const KEYS: usize = 20_000;
+    let server = Server::entourage(&["--replicas", "2", "--threads", "2"]);
+    server.disconnects_replicas();
+    let (mut wire, value) = (server.dial(), "x".repeat(1000));
+    set(&mut wire, "replica-feed-limit", 4 * MB);
+    let put = |wire: &mut Wire, from: usize, count: usize| {
+        let batch: Vec<Words> =
+            (from..from + count).map(|it| words(&["SET", &format!("key:{it}"), &value])).collect();
+        for reply in batch.chunks(100).flat_map(|it| wire.pipeline(it)) {
+            assert_eq!(reply.string(), "OK");
+        }
+    };
+    put(&mut wire, 0, KEYS);
+    let limit = used(&mut wire);
+    set(&mut wire, "maxmemory-policy", "allkeys-lru");
+    set(&mut wire, "maxmemory", limit);
+    let mut next = KEYS;
+    let mut write = |wire: &mut Wire, count: usize| {
+        for _ in 0..count {
+            put(wire, next, 100);
+            next += 100;
+            let left = wire.ask("DBSIZE").int().expect("a number");
+            assert!(KEYS as i64 * 8 / 10 < left, "{left} keys are left of {KEYS}");
+        }
+    };
+    for _ in 0..3 {
+        order(&mut wire, &["n2"], "PAUSE");
+        until("it to be cut off", || {
+            write(&mut wire, 10);
+            node(&mut wire, "n2")["state"].string().contains("unsynced").then_some(())
+        });
+        write(&mut wire, 100);
+        order(&mut wire, &["n2"], "RESUME");
+        write(&mut wire, 100);
+        let digests = digests(&mut wire);
+        assert!(digests.len() == 3 && digests.iter().all(|it| *it == digests[0]), "{digests:?}");
+    }
+    until("what was evicted to be given back", || (used(&mut wire) < limit + SLACK).then_some(()));
+}
+
 #[test]
 fn a_lower_limit_takes_effect_without_a_write() {
     let server = Server::entourage(&["--replicas", "1"]);
@@ -216,6 +260,43 @@ fn the_largest_buffers_go_first_but_not_of_who_must_stay() {
     until("the next to go", || clients[2].is_closed().then_some(()));
     assert_eq!(number(&mut wire, "stats", "evicted_clients"), 2);
     assert!(4 * MB <= waiting(&mut wire), "who must stay is there, with all it has sent");
+}
+
+#[test]
+fn what_clients_watch_subscribe_to_and_are_told_of_counts_as_theirs() {
+    type Line = fn(usize) -> String;
+    let kinds: [Line; 4] = [
+        |at| format!("WATCH key:{at}"),
+        |at| format!("SUBSCRIBE channel:{at}"),
+        |at| format!("PSUBSCRIBE pattern:{at}"),
+        |at| format!("CLIENT TRACKING ON BCAST PREFIX {at:09}"),
+    ];
+    let server = Server::entourage(&["--replicas", "0"]);
+    let mut wire = server.dial();
+    ok(&mut wire, "CLIENT NO-EVICT on");
+    set(&mut wire, "maxmemory-clients", 100_000);
+    for (at, line) in kinds.iter().enumerate() {
+        let mut client = server.dial();
+        let lines: Vec<Words> =
+            (0..2000).map(|it| words(&line(it).split(' ').collect::<Vec<_>>())).collect();
+        client.send(&lines);
+        until("it to go", || client.is_closed().then_some(()));
+        assert_eq!(number(&mut wire, "stats", "evicted_clients"), at as i64 + 1);
+    }
+}
+
+#[test]
+fn a_limit_that_is_lifted_refuses_nothing_any_more() {
+    for server in Server::both() {
+        let mut wire = server.dial();
+        let mut write = |limit: i64| {
+            set(&mut wire, "maxmemory", limit);
+            wire.cmd(&["EVAL", "#!lua\nreturn redis.call('set', KEYS[1], 1)", "1", "a"]).to_string()
+        };
+        let refused = write(1);
+        assert!(refused.starts_with("-OOM command not allowed"), "{refused}");
+        assert_eq!(write(0), "+OK");
+    }
 }
 
 /// What a fill of each type adds to `used_memory` and to what the machine has given, a key.

@@ -116,6 +116,37 @@ fn nothing_expires_during_a_pause_but_what_has_expired_is_hidden() {
 }
 
 #[test]
+fn scripts_that_say_they_only_read_do_not_wait_for_the_end_of_a_pause_of_writes() {
+    both(|server| {
+        let (mut wire, mut reader) = (server.dial(), server.dial());
+        let reads = "#!lua flags=no-writes\nreturn redis.call('GET', KEYS[1])";
+        let library = "#!lua name=lib\nredis.register_function{function_name='f', \
+                       callback=function() return 'from f' end, flags={'no-writes'}}";
+        wire.ask("SET a 1");
+        wire.cmd(&["FUNCTION", "LOAD", library]);
+        wire.ask("CLIENT PAUSE 100000000 WRITE");
+        let sha = reader.cmd(&["SCRIPT", "LOAD", reads]).string();
+        let calls: [&[&str]; 7] = [
+            &["EVAL", reads, "1", "a"],
+            &["EVALSHA", &sha, "1", "a"],
+            &["FCALL", "f", "0"],
+            &["MULTI"],
+            &["EVAL", reads, "1", "a"],
+            &["FCALL", "f", "0"],
+            &["EXEC"],
+        ];
+        let replies = texts(calls.iter().map(|it| reader.cmd(it)).collect());
+        let expected =
+            ["\"1\"", "\"1\"", "\"from f\"", "+OK", "+QUEUED", "+QUEUED", "[\"1\", \"from f\"]"];
+        assert_eq!(replies, expected);
+        reader.send(&[words(&["EVAL", "#!lua\nreturn 1", "0"])]);
+        until_waiting(&mut wire, "1");
+        wire.ask("CLIENT UNPAUSE");
+        assert_eq!(texts(reader.read_many(1)), [":1"]);
+    });
+}
+
+#[test]
 fn a_client_that_leaves_while_it_waits_is_let_go() {
     let ours = Server::entourage(&[]);
     let (mut wire, mut writer) = (ours.dial(), ours.dial());

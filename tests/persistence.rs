@@ -85,6 +85,16 @@ fn files_of_real_servers_are_loaded() {
 }
 
 #[test]
+fn a_file_that_is_switched_on_is_there_when_no_rewrite_is_told_any_more() {
+    let dir = Dir::new();
+    let server = ours(&dir, "");
+    let mut wire = server.dial();
+    ok(&mut wire, "CONFIG SET appendonly yes");
+    until("the rewrite", || (field(&mut wire, "aof_rewrite_in_progress") == "0").then_some(()));
+    assert!(dir.join("appendonlydir/appendonly.aof.manifest").exists());
+}
+
+#[test]
 fn a_snapshot_outlives_its_process_and_real_servers_load_it() {
     let dir = Dir::new();
     let server = ours(&dir, "save = \"3600 1\"");

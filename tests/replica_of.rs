@@ -443,6 +443,36 @@ fn a_master_that_is_away_leaves_the_data_and_is_tried_again() {
 }
 
 #[test]
+fn what_was_queued_and_what_scripts_call_is_refused_without_a_link_as_by_redis() {
+    const MAY: &str = "#!lua flags=no-writes,allow-stale\nreturn redis.call(unpack(ARGV))";
+    let talk = |server: Server| {
+        let (mut wire, mut other) = (server.dial(), server.dial());
+        wire.ask("SET a 1");
+        wire.ask("CONFIG SET replica-serve-stale-data no");
+        let mut told = Vec::new();
+        for queued in ["GET a", "PING", "INFO server"] {
+            told.push(wire.ask("MULTI").to_string());
+            told.push(wire.ask(queued).to_string());
+            other.ask("REPLICAOF 127.0.0.1 1");
+            let executed = wire.ask("EXEC");
+            let has_run = executed.to_string().contains("redis_version");
+            told.push(if has_run { "it has run".into() } else { executed.to_string() });
+            told.push(other.ask("REPLICAOF NO ONE").to_string());
+        }
+        other.ask("REPLICAOF 127.0.0.1 1");
+        for words in [&["get", "a"][..], &["ping"]] {
+            let call = [&["EVAL", MAY, "0"], words].concat();
+            let reply = wire.cmd(&call).to_string();
+            told.push(reply.split(" script:").next().unwrap_or_default().to_owned());
+        }
+        told
+    };
+    let (redis, ours) = (talk(redis()), talk(Server::entourage(&[])));
+    assert_eq!(ours, redis);
+    assert!(ours[2].starts_with("-EXECABORT") && ours.contains(&"it has run".to_owned()));
+}
+
+#[test]
 fn messages_of_the_master_reach_subscribers_here() {
     let (server, ours) = (redis(), Server::entourage(&[]));
     let (mut master, mut wire) = (server.dial(), ours.dial());
@@ -525,16 +555,15 @@ fn a_master_that_does_not_behave_is_named_and_harms_nothing() {
 
 #[test]
 fn a_stream_that_makes_no_sense_is_named_and_the_data_stays() {
-    let (server, ours) = (redis(), Server::entourage(&[]));
+    let renamed = ["--repl-diskless-sync-delay", "0", "--rename-command", "APPEND", "NOSUCH"];
+    let (server, ours) = (Server::redis(&renamed), Server::entourage(&[]));
     let (mut master, mut wire) = (server.dial(), ours.dial());
     master.ask("SET a 1");
     follow(&mut wire, server.port());
     until_same(&mut master, &mut wire);
-    // What is not built here.
+    // What nobody knows here.
     master.ask("SET b 1");
-    let dump = master.ask("DUMP a");
-    let restored = master.cmd(&[&b"RESTORE-ASKING"[..], b"near", b"0", dump.text().unwrap()]);
-    assert_eq!(restored.string(), "OK");
+    assert_eq!(master.ask("NOSUCH near 1").int(), Some(1));
     until("the command to be named", || {
         (field(&mut wire, "master_link_last_fault") == "unknown-command").then_some(())
     });

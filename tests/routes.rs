@@ -229,7 +229,7 @@ fn a_file_that_cannot_be_used_changes_nothing_and_the_answer_says_where() {
         ),
         (
             "[[listener]]\nbind = \"127.0.0.1:1\"",
-            "RELOADFAILED entourage.toml: listener.bind, listener.unix, listener.name and listener.tls need a restart",
+            "RELOADFAILED entourage.toml: listener.bind, listener.unix, listener.unixsocketperm, listener.name and listener.tls need a restart",
         ),
     ];
     for (line, why) in cases {

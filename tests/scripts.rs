@@ -457,3 +457,46 @@ fn an_endless_script_amid_a_transaction_holds_up_nobody_who_does_not_need_the_ma
     }
     panic!("the script has never come in between");
 }
+
+/// How often each kind of error was answered, and how often these commands failed.
+fn failures(wire: &mut Wire) -> Vec<String> {
+    let all = wire.ask("INFO everything").string();
+    let is_meant =
+        |it: &&str| it.starts_with("errorstat_") || it.starts_with("total_error_replies:");
+    let mut told: Vec<String> = all.lines().filter(is_meant).map(str::to_owned).collect();
+    for name in ["evalsha", "blpop", "xgroup|createconsumer"] {
+        let start = format!("cmdstat_{name}:");
+        let line = all.lines().find_map(|it| it.strip_prefix(&start)).unwrap_or_default();
+        let is_count = |it: &&str| it.contains("calls=");
+        let counts: Vec<&str> = line.split(',').filter(is_count).collect();
+        told.push(format!("{name}: {}", counts.join(" ")));
+    }
+    told
+}
+
+#[test]
+fn errors_of_scripts_and_of_waits_are_counted_as_by_redis() {
+    let told = Server::both().map(|server| {
+        let mut wire = server.dial();
+        wire.ask("SET text a");
+        wire.ask("CONFIG RESETSTAT");
+        for script in [
+            "redis.pcall('GET') return 1",
+            "return redis.pcall('XGROUP', 'CREATECONSUMER', 's', 'g', 'c')",
+            "return redis.error_reply('MINE it is')",
+            "redis.pcall('GET') return redis.error_reply('MINE it is')",
+        ] {
+            wire.cmd(&["EVAL", script, "0"]);
+        }
+        assert!(wire.ask("EVALSHA ffffffffffffffffffffffffffffffffffffffff 0").is_error());
+        let mut blocked = server.dial();
+        let id = blocked.ask("CLIENT ID").to_string();
+        blocked.send(&[words(&["BLPOP", "none", "0"])]);
+        support::until_blocked(&mut wire, 1);
+        wire.ask(&format!("CLIENT UNBLOCK {} ERROR", id.trim_start_matches(':')));
+        assert!(blocked.read().is_error());
+        failures(&mut wire)
+    });
+    let [redis, ours] = told;
+    assert_eq!(ours, redis);
+}

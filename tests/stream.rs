@@ -52,7 +52,8 @@ const GROUPS: (&str, &str) = ("streams", include_str!("differential/families/str
 fn the_scripts_have_the_same_effects() {
     let mut pair = Pair::start();
     let mut found = String::new();
-    for script in Script::all() {
+    // Redis 7 does not know these commands.
+    for script in Script::all().into_iter().filter(|it| it.name != "strings-newer.txt") {
         let steps = script.steps().filter(|it| !it.is_clocked && !it.is_newer);
         let commands: Vec<Words> = steps.map(|it| script::words(&it.command)).collect();
         let _ = write!(found, "{}", pair.compare(&script.name, &commands));

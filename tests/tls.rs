@@ -5,6 +5,7 @@ mod support;
 
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore};
+use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
@@ -386,6 +387,20 @@ fn certificates_are_changed_without_a_restart() {
     authority.replace("server", "client");
     server.hang_up();
     until_said(&server, "event=reloaded");
+    shown("client");
+    // Whatever else is wrong with the config file, certificates end.
+    let sound = fs::read_to_string(server.dir().join("entourage.toml")).expect("its file");
+    server.write_config(&format!("{sound}\n[nonsense]\n"));
+    authority.replace("server", "next");
+    server.hang_up();
+    until_said(&server, "event=tls-files-read");
+    shown("next");
+    server.write_config(&sound);
+    authority.replace("server", "client");
+    server.hang_up();
+    until("the files to be read", || {
+        (server.said().matches("event=reloaded").count() == 2).then_some(())
+    });
     shown("client");
     // Broken files are refused then, too.
     authority.write("server.pem", "-----BEGIN CERTIFICATE-----\nnothing\n");

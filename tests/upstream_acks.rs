@@ -129,3 +129,26 @@ fn waitaof_counts_what_is_on_disk_where_the_server_knows_it() {
         }
     }
 }
+
+#[test]
+fn who_may_write_no_barrier_is_not_told_that_replicas_have_it() {
+    for kind in Kind::all() {
+        let set = RealSet::new(kind, 1, &["--appendonly", "yes"]);
+        for member in &set.members {
+            // Since Redis 7 a user may use no channel unless somebody says so.
+            ok(&mut member.dial(), "ACL SETUSER proxy on >secret resetchannels ~* +@all");
+        }
+        let login = "[upstream]\nuser = \"proxy\"\npassword = \"secret\"\n";
+        let proxy = set.proxy(&QUICK.replace("[upstream]\n", login));
+        let mut wire = proxy.dial();
+        ok(&mut wire, "SET k v");
+        assert_eq!(wire.ask("WAIT 1 20000").int(), Some(1), "by what it has acknowledged");
+        set.members[1].freeze();
+        ok(&mut wire, "SET k w");
+        assert_eq!(wire.ask("WAIT 1 300").int(), Some(0), "nobody has it");
+        assert!(proxy.said().contains("event=upstream-barrier-refused"));
+        starts(&wire.ask("WAITAOF 0 1 300"), "NOPERM");
+        set.members[1].thaw();
+        assert_eq!(wire.ask("WAIT 1 20000").int(), Some(1));
+    }
+}

@@ -129,7 +129,12 @@ fn another_set_is_compared_with_this_one() {
             (0 < count(&mut wire, "shadow", "wrong")).then_some(())
         });
         let found = findings(&mut wire);
-        assert!(found[0].contains("shadow db 0 GET else: here $1"), "{found:?}");
+        assert!(found[0].contains("shadow db 0 GET else: another answer at "), "{found:?}");
+        assert!(found[0].ends_with(": here $1\\r\\nv\\r\\n, there $1\\r\\nw\\r\\n"), "{found:?}");
+        let said = proxy.said();
+        let line = said.lines().find(|it| it.contains("event=upstream-check-wrong")).expect("it");
+        assert!(line.contains(" what=\"shadow db 0 GET else: another answer at "), "{line}");
+        assert!(!line.contains("here"), "values are told by PROXY AUDIT alone: {line}");
         drop(other);
         until("it to be missed", || {
             wire.ask("GET same");

@@ -163,6 +163,12 @@ fn who_is_in_maintenance_may_be_anything() {
     assert_eq!(states(&mut wire), ["master", "maintenance", "replica"]);
     ok(&mut wire, "SET k v");
     assert_eq!(wire.ask("GET k").string(), "v");
+    // Whoever sees to readers does not end what another has ordered.
+    for order in ["DRAIN", "UNDRAIN"] {
+        let reply = wire.ask(&format!("PROXY NODE n2 {order}"));
+        starts(&reply, "REFUSEDORDER n2 does not take that order: it is in maintenance");
+    }
+    assert_eq!(states(&mut wire), ["master", "maintenance", "replica"]);
     ok(&mut wire, "PROXY NODE n2 RESUME");
     until("both to be seen", || (states(&mut wire)[0] == "two-masters").then_some(()));
 }

@@ -6,7 +6,7 @@ mod support;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use support::upstream::{states, until_linked};
-use support::{Kind, RealSet, Server, Wire, info_field, ok, starts, until};
+use support::{Kind, RealSet, Server, Wire, info_field, ok, starts, until, words};
 
 const NAME: &str = "mymaster";
 
@@ -236,4 +236,57 @@ fn a_write_to_one_that_is_no_master_any_more_goes_to_the_next() {
     ok(&mut ours, "SET k w");
     assert_eq!(ours.ask("GET k").string(), "w");
     assert_eq!(new.dial().ask("GET k").string(), "w");
+}
+
+#[test]
+fn a_deposed_master_gets_no_transaction_though_it_still_says_that_it_is_one() {
+    for kind in Kind::all() {
+        let set = RealSet::new(kind, 1, &[]);
+        let proxy = set.proxy("[upstream]\nprobe-every = \"50ms\"\n");
+        let (mut operator, mut watcher) = (proxy.dial(), proxy.dial());
+        let [mut first, mut second] = [0, 1].map(|it| set.members[it].dial());
+        ok(&mut watcher, "WATCH k");
+        let mut waiting: Vec<Wire> = (0..4).map(|_| proxy.dial()).collect();
+        waiting.iter_mut().for_each(|it| it.send(&[words(&["BLPOP", "list", "0"])]));
+        until("them to wait", || {
+            (info_field(&mut first, "clients", "blocked_clients")? == "4").then_some(())
+        });
+        ok(&mut operator, "PROXY NODE n1 MAINTENANCE FORCE");
+        ok(&mut second, "REPLICAOF NO ONE");
+        until("another master", || (states(&mut operator)[1] == "master").then_some(()));
+        // What still waits at the old one ends there by itself.
+        assert_eq!(first.ask("RPUSH list a b c d").int(), Some(4));
+        waiting.iter_mut().for_each(|it| assert_eq!(it.read().list().len(), 2));
+        // What was watched there means nothing, whatever is watched elsewhere.
+        ok(&mut watcher, "WATCH l");
+        ok(&mut watcher, "MULTI");
+        watcher.ask("SET k v");
+        assert!(watcher.ask("EXEC").is_nil());
+        for round in 0..3 {
+            let mut clients: Vec<Wire> = (0..8).map(|_| proxy.dial()).collect();
+            clients.iter_mut().for_each(|it| ok(it, "WATCH k"));
+            for (at, client) in clients.iter_mut().enumerate() {
+                ok(client, "MULTI");
+                client.ask(&format!("SET n{round}.{at} v"));
+                assert_eq!(client.ask("EXEC").list().len(), 1);
+            }
+            for at in 0..clients.len() {
+                assert_eq!(second.ask(&format!("GET n{round}.{at}")).string(), "v");
+            }
+        }
+        assert_eq!(first.ask("DBSIZE").int(), Some(0), "nothing was done at the old one");
+    }
+}
+
+#[test]
+fn what_was_watched_at_a_master_that_was_taken_away_is_not_done_there() {
+    let set = RealSet::new(Kind::Redis, 1, &[]);
+    let proxy = set.proxy("");
+    let (mut operator, mut watcher) = (proxy.dial(), proxy.dial());
+    ok(&mut watcher, "WATCH k");
+    ok(&mut watcher, "MULTI");
+    watcher.ask("SET k v");
+    ok(&mut operator, "PROXY NODE n1 MAINTENANCE FORCE");
+    assert!(watcher.ask("EXEC").is_nil());
+    assert!(set.members[0].dial().ask("GET k").is_nil());
 }

@@ -50,6 +50,23 @@ impl DenialContext {
     }
 }
 
+/// The first bytes of the name of a command, key, channel or user. What is kept is short however
+/// long the name was: it comes from a client.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct DeniedName(Box<[u8]>);
+
+impl DeniedName {
+    /// What is kept of this name.
+    pub fn of(name: &[u8]) -> DeniedName {
+        DeniedName(name[..name.len().min(NAME_BYTES_MAX)].into())
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// Something that was denied.
 #[derive(Clone, Debug)]
 pub struct Denial {
@@ -58,9 +75,9 @@ pub struct Denial {
     /// Where.
     pub context: DenialContext,
     /// The command, key or channel.
-    pub object: Vec<u8>,
+    pub object: DeniedName,
     /// To whom.
-    pub user: Vec<u8>,
+    pub user: DeniedName,
     /// Its client, as CLIENT LIST tells of it.
     pub client: String,
     /// How often.
@@ -79,8 +96,8 @@ impl Denial {
         Denial {
             reason,
             context,
-            object: Vec::new(),
-            user: Vec::new(),
+            object: DeniedName::default(),
+            user: DeniedName::default(),
             client: String::new(),
             count: 1,
             id: 0,
@@ -115,11 +132,10 @@ pub struct DenialLog {
 impl DenialLog {
     /// Keeps one more, and at most `most` of all. One that is like another counts with it.
     pub fn push(&mut self, mut denial: Denial, most: usize) {
-        denial.object.truncate(NAME_BYTES_MAX);
-        denial.user.truncate(NAME_BYTES_MAX);
         let longest = NAME_BYTES_MAX.min(denial.client.len());
         let cut = (0..=longest).rev().find(|it| denial.client.is_char_boundary(*it));
         denial.client.truncate(cut.unwrap_or_default());
+        denial.client.shrink_to_fit();
         let same = self.entries.iter().take(LOOKED_AT).position(|it| it.is_like(&denial));
         match same.and_then(|it| self.entries.remove(it)) {
             Some(before) => {
@@ -152,7 +168,8 @@ mod tests {
 
     fn denial(object: &str, at: u64) -> Denial {
         let denial = Denial::new(DenialReason::Key, DenialContext::TopLevel, WallMs(at as _));
-        Denial { object: object.into(), user: b"u".to_vec(), ..denial }
+        let (object, user) = (DeniedName::of(object.as_bytes()), DeniedName::of(b"u"));
+        Denial { object, user, ..denial }
     }
 
     #[test]
@@ -163,7 +180,7 @@ mod tests {
         }
         let told: Vec<_> =
             log.newest(9).into_iter().map(|it| (it.object, it.count, it.id)).collect();
-        let entry = |object: &str, count, id| (object.as_bytes().to_vec(), count, id);
+        let entry = |object: &str, count, id| (DeniedName::of(object.as_bytes()), count, id);
         assert_eq!(told, [entry("c", 1, 3), entry("a", 1, 2), entry("a", 2, 0)]);
         log.clear();
         assert!(log.newest(1).is_empty());
@@ -175,6 +192,10 @@ mod tests {
         let long = "ä".repeat(NAME_BYTES_MAX);
         log.push(Denial { client: format!("x{long}"), ..denial(&long, 1) }, 3);
         let [kept] = log.newest(3).try_into().unwrap();
-        assert_eq!((kept.object.len(), kept.client.len()), (NAME_BYTES_MAX, NAME_BYTES_MAX - 1));
+        assert_eq!(
+            (kept.object.bytes().len(), kept.client.len()),
+            (NAME_BYTES_MAX, NAME_BYTES_MAX - 1)
+        );
+        assert!(kept.client.capacity() < 2 * NAME_BYTES_MAX, "what was cut off is given back");
     }
 }

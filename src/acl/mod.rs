@@ -19,7 +19,7 @@ pub use catalogue::{Catalogue, Channels, Listed};
 pub use category::Categories;
 pub use check::{Asked, Denied};
 pub use file::{FileFault, parse_file};
-pub use log::{Denial, DenialContext, DenialLog, DenialReason};
+pub use log::{Denial, DenialContext, DenialLog, DenialReason, DeniedName};
 pub use password::PasswordDigest;
 pub use pattern::{KeyRights, Pattern};
 pub use rule_fault::RuleFault;

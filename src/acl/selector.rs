@@ -136,7 +136,11 @@ impl Selector {
         if listed.name.contains('|') {
             return Err(RuleFault::ArgumentOfSubcommand);
         }
-        if part.is_empty() {
+        // A rule is a word of a line in the file of users.
+        let is_word = std::str::from_utf8(part).is_ok_and(|it| {
+            !it.is_empty() && !it.contains(|it: char| it.is_ascii_whitespace() || it == '\0')
+        });
+        if !is_word {
             return Err(RuleFault::Syntax);
         }
         self.may_have_one_more()?;

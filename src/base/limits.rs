@@ -21,7 +21,7 @@ pub const TLS_HANDSHAKE_MS_MAX: u64 = 10_000;
 /// Proxies that may have yet to say for whom they connect, each for at most
 /// [`PROXY_HEADER_MS_MAX`]. One more is turned away.
 pub const PROXY_HEADERS_MAX: usize = 1024;
-/// See [`PROXY_HEADERS_MAX`]. The protocol asks for three seconds at least: one segment may be lost.
+/// See [`PROXY_HEADERS_MAX`]. The protocol asks for three seconds at least: a segment may be lost.
 pub const PROXY_HEADER_MS_MAX: u64 = 5_000;
 /// The longest header of the PROXY protocol.
 pub const PROXY_HEADER_BYTES_MAX: usize = 4096;
@@ -54,11 +54,28 @@ pub const WATCHED_KEYS_MAX: usize = 64 << 10;
 pub const WATCHED_BYTES_MAX: usize = 64 << 20;
 /// Messages that a connection takes out of its mailbox before others have their turn.
 pub const MAILBOX_TAKEN_MAX: usize = 1024;
+/// About how many bytes of changes of cached keys a client is told of between two requests of one
+/// batch: what is left comes behind the batch.
+pub const TOLD_BETWEEN_BYTES: usize = 64 << 10;
 /// Subscribers that a worker hands one message to, and patterns that it compares a channel with:
 /// beyond, a thread for long work does it.
 pub const PUBLISH_RECEIVERS_MAX: usize = 2000;
-/// Readers of one key that are told of its change at once; more are told by a task of their own.
+/// Clients that are told of changes of what they cache under one lock of the master, and by a task
+/// before others have their turn: that task tells the rest.
 pub const READERS_TOLD_MAX: usize = 1000;
+/// Changed keys that are looked up at a time, for those who are told of all with a prefix.
+pub const BROADCAST_KEYS_MAX: usize = 1000;
+/// Prefixes that one client may be told of, and the bytes that they may have together: a key that
+/// changes is looked up by each length among them.
+pub const PREFIXES_MAX: usize = 10_000;
+/// See [`PREFIXES_MAX`].
+pub const PREFIX_BYTES_MAX: usize = 1 << 20;
+/// Prefixes that come or go at a time: whoever writes waits for that.
+pub const PREFIXES_CHANGED_MAX: usize = 256;
+/// Bytes of keys that clients may cache together, however many keys those are.
+pub const CACHED_KEY_BYTES_SUM_MAX: usize = 256 << 20;
+/// A client that reads a longer key is told at once that it has changed, instead of being noted.
+pub const CACHED_KEY_BYTES_MAX: usize = 4 << 10;
 /// Keys that are given up at a time when clients cache more than they may.
 pub const CACHED_KEYS_EVICTED_MAX: usize = 1000;
 /// Subscriptions that end with their connection at once; more end on the thread that frees large

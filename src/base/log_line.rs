@@ -19,9 +19,12 @@ pub fn event_of(line: &str) -> Option<&str> {
     Some(name.split(' ').next().unwrap_or_default())
 }
 
+/// What a log says of each line beside its fields: no field has such a name.
+const RESERVED: &[&str] = &["message", "severity", "target", "time"];
+
 /// The fields of a line, each name once. A value goes on up to the next name that is not taken, so
-/// that what a peer has said cannot pass for a field that stands before it. What stands in front of
-/// the first name is no field.
+/// that what a peer has said cannot pass for a field that stands before it, nor for what the log
+/// says itself. What stands in front of the first name is no field.
 pub fn fields(line: &str) -> Vec<Field<'_>> {
     let mut found: Vec<Field<'_>> = Vec::new();
     let mut at = 0;
@@ -49,7 +52,8 @@ fn next_name<'t>(line: &'t str, at: usize, found: &[Field<'_>]) -> Option<(&'t s
         let begin = line[at..equals].rfind(' ').map_or(at, |it| at + it + 1);
         let name = &line[begin..equals];
         let is_begun = begin == 0 || line[..begin].ends_with(' ');
-        if is_begun && is_name(name) && !found.iter().any(|it| it.name == name) {
+        let is_taken = RESERVED.contains(&name) || found.iter().any(|it| it.name == name);
+        if is_begun && is_name(name) && !is_taken {
             return Some((name, equals + 1));
         }
         from = equals + 1;
@@ -145,6 +149,15 @@ mod tests {
         let told =
             [("event", "x"), ("addr", "1.2.3.4"), ("why", "bad event=y addr=9"), ("count", "2")];
         assert_eq!(pairs(line), told.map(|it| (it.0, it.1.to_owned())));
+    }
+
+    #[test]
+    fn what_the_log_says_of_each_line_is_no_field() {
+        let line = "event=x why=no severity=debug time=1 message= target=y count=2";
+        let told =
+            [("event", "x"), ("why", "no severity=debug time=1 message= target=y"), ("count", "2")];
+        assert_eq!(pairs(line), told.map(|it| (it.0, it.1.to_owned())));
+        assert_eq!(pairs("severity=debug"), []);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! What is made of the command line for others to read: manual pages, and what shells complete it by.
+//! What is made of the command line for others to read: manual pages, and what shells complete it
+//! by.
 
 use clap::Command;
 use clap::error::{Error, ErrorKind};

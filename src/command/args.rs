@@ -23,6 +23,8 @@ pub struct CallEnv {
     pub bulk_bytes_max: Cell<usize>,
     /// Whether a look at a key counts as a use of it (CLIENT NO-TOUCH).
     pub touches: Cell<bool>,
+    /// Whether a script calls.
+    pub in_script: Cell<bool>,
     /// Whether keys that reads miss are noted: somebody may hear of them.
     notes_misses: Cell<bool>,
     missed: RefCell<Vec<Box<[u8]>>>,
@@ -42,6 +44,7 @@ impl CallEnv {
             misses: Cell::new(0),
             bulk_bytes_max: Cell::new(BULK_BYTES_MAX),
             touches: Cell::new(true),
+            in_script: Cell::new(false),
             notes_misses: Cell::new(false),
             missed: RefCell::new(Vec::new()),
             uses: Uses::new(),

@@ -1,6 +1,5 @@
 //! A client's mistake, and the one place where the text it is answered with stands.
 
-use super::unbuilt::unbuilt;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -120,9 +119,7 @@ impl Fault {
                 format!("ERR wrong number of arguments for '{name}' command")
             }
             Fault::UnknownSubcommand { given, container } => {
-                let note = unbuilt(&format!("{container}|{given}"));
-                let note = note.map_or(String::new(), |it| format!(" ({it})"));
-                format!("ERR unknown subcommand '{given}'. Try {container} HELP.{note}")
+                format!("ERR unknown subcommand '{given}'. Try {container} HELP.")
             }
             Fault::Lagged { behind_bytes, eta_ms } => {
                 let eta = eta_ms.map_or(String::new(), |it| format!(" eta_ms={it}"));

@@ -1,5 +1,7 @@
 //! From a row's `syntax`, as a manual writes it, to the arguments that COMMAND DOCS answers.
 
+use std::borrow::Cow;
+
 /// One argument, or a group of them.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Argument {
@@ -59,28 +61,59 @@ impl Kind {
         }
     }
 
+    /// What this word of COMMAND DOCS means, of what a single argument may be.
+    fn named(word: &str) -> Option<Kind> {
+        let leaves = [Kind::Text, Kind::Key, Kind::Integer, Kind::Double, Kind::Pattern];
+        leaves.into_iter().find(|it| it.word() == word)
+    }
+
     /// What an argument of this name is, by the names that our manuals use.
     fn of(name: &str) -> Kind {
         match name {
-            "key" | "key1" | "key2" | "newkey" | "source" | "destination" => Kind::Key,
+            "key" | "key1" | "key2" | "newkey" | "source" | "destination" | "destkey"
+            | "sourcekey" | "dst" | "src" => Kind::Key,
             "pattern" => Kind::Pattern,
             "score" | "weight" | "min-score" | "max-score" | "longitude" | "latitude"
             | "radius" | "width" | "height" => Kind::Double,
             "count" | "cursor" | "index" | "index1" | "index2" | "db" | "destination-db"
             | "offset" | "start" | "end" | "stop" | "seconds" | "milliseconds" | "numkeys"
             | "numreplicas" | "timeout" | "timeout-ms" | "increment" | "decrement"
-            | "client-id" | "protover" | "len" | "limit" | "rank" | "num-matches" | "samples" => {
-                Kind::Integer
-            }
+            | "client-id" | "protover" | "len" | "limit" | "rank" | "num-matches" | "samples"
+            | "slot" | "start-slot" | "end-slot" | "port" | "cluster-bus-port" | "config-epoch"
+            | "bits" | "bit" | "ttl" | "frequency" | "ms" | "entries-read" | "entries-added"
+            | "version" => Kind::Integer,
             _ if name.starts_with("unix-time") => Kind::UnixTime,
             _ => Kind::Text,
         }
     }
 }
 
-/// Parses a grammar: lower-case words are arguments, others are tokens; `[…]` is optional, `<…>`
-/// and `(…)` group, `|` stands between alternatives, and `x [x …]` repeats. `None` when brackets do
-/// not pair up.
+/// A grammar as people read it: without the kinds that stand behind names.
+pub fn shown(syntax: &str) -> Cow<'_, str> {
+    if !syntax.contains(':') {
+        return Cow::Borrowed(syntax);
+    }
+    let is_part = |it: char| it.is_alphanumeric() || matches!(it, '-' | '_' | ':');
+    let words = syntax.split_inclusive(|it| !is_part(it));
+    let plain = words.map(|it| {
+        let word = it.trim_end_matches(|it| !is_part(it));
+        name_and_kind(word).map_or(Cow::Borrowed(it), |(name, _)| {
+            Cow::Owned(format!("{name}{}", &it[word.len()..]))
+        })
+    });
+    Cow::Owned(plain.collect())
+}
+
+/// A name with its kind behind it.
+fn name_and_kind(word: &str) -> Option<(&str, Kind)> {
+    let (name, kind) = word.rsplit_once(':')?;
+    Some((name, Kind::named(kind)?))
+}
+
+/// Parses a grammar: lower-case words are arguments, with their kind behind a colon where their
+/// name does not say it; others are tokens, `""` the empty one; `[…]` is optional, `<…>` and `(…)`
+/// group, `|` stands between alternatives, and `x [x …]` repeats. `None` when brackets do not pair
+/// up.
 pub fn parse(syntax: &str) -> Option<Vec<Argument>> {
     let spaced = syntax.chars().fold(String::new(), |mut text, it| {
         match it {
@@ -187,15 +220,13 @@ fn optional(inner: Vec<Argument>) -> Argument {
 
 fn leaf(word: &str) -> Argument {
     let is_token = !word.contains(|it: char| it.is_ascii_lowercase());
-    match is_token {
-        true => Argument {
-            name: word.to_lowercase(),
-            kind: Kind::Token,
-            token: Some(word.to_string()),
-            ..Argument::default()
-        },
-        false => Argument { name: word.to_string(), kind: Kind::of(word), ..Argument::default() },
+    if is_token {
+        let token = Some(word.trim_matches('"').to_string());
+        let name = word.to_lowercase();
+        return Argument { name, kind: Kind::Token, token, ..Argument::default() };
     }
+    let (name, kind) = name_and_kind(word).unwrap_or((word, Kind::of(word)));
+    Argument { name: name.to_string(), kind, ..Argument::default() }
 }
 
 /// A token with what follows it up to the next token or optional part: one argument.
@@ -310,6 +341,18 @@ mod tests {
             "{protover:integer 'AUTH' {username:string password:string}:block? \
              'SETNAME' clientname:string?}:block?"
         );
+    }
+
+    #[test]
+    fn a_kind_may_stand_behind_its_name() {
+        assert_eq!(tree("key timeout:double"), "key:key timeout:double");
+        assert_eq!(tree("W weight:integer [weight:integer ...]"), "'W' weight:integer*");
+        assert_eq!(
+            tree("ip:port <key | \"\">"),
+            "ip:port:string {key:key '' \"\":pure-token}:oneof"
+        );
+        assert_eq!(shown("ip:port a:double [b:key ...]"), "ip:port a [b ...]");
+        assert_eq!(shown("key [COUNT count]"), "key [COUNT count]");
     }
 
     #[test]

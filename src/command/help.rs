@@ -1,6 +1,7 @@
 //! HELP of a container: its subcommands with their grammar, out of their rows.
 
 use super::Spec;
+use super::grammar::shown;
 use crate::resp::Reply;
 
 /// Answers the lines of HELP.
@@ -8,7 +9,7 @@ pub fn help<'s>(container: &str, subcommands: impl Iterator<Item = &'s Spec>, re
     let first = format!("{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
     let mut lines = vec![first];
     for spec in subcommands.filter(|it| it.name != "HELP") {
-        lines.push(format!("{} {}", spec.name, marked(spec.syntax)).trim_end().to_string());
+        lines.push(format!("{} {}", spec.name, marked(&shown(spec.syntax))).trim_end().to_string());
         lines.push(format!("    {}", spec.summary));
     }
     lines.push("HELP".into());

@@ -42,8 +42,38 @@ pub enum Begin {
     Index(usize),
     /// Behind this word, looked for from an argument on; negative counts from the end, backwards.
     Keyword(&'static str, i32),
+    /// Behind this word, which stands among options.
+    Among(&'static AmongOptions),
     /// Nobody can say without running the command.
     Unknown,
+}
+
+/// A word that stands among options, some of which take values: a value that reads like it is not
+/// the word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AmongOptions {
+    /// The word.
+    pub keyword: &'static str,
+    /// Where COMMAND says that one may begin to look for it.
+    pub from: usize,
+    /// Options with how many values each takes; what is not among them takes none.
+    pub values: &'static [(&'static str, usize)],
+}
+
+impl AmongOptions {
+    /// Where the word stands, as a verb finds it that reads its options from the first on.
+    fn find(&self, request: Request<'_>) -> Option<usize> {
+        let mut at = 1;
+        loop {
+            let word = request.get(at)?;
+            let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
+            if is(self.keyword) {
+                return Some(at);
+            }
+            let values = self.values.iter().find(|it| is(it.0)).map_or(0, |it| it.1);
+            at += 1 + values;
+        }
+    }
 }
 
 /// How the keys go on from there.
@@ -83,6 +113,12 @@ impl KeySpec {
     /// `numkeys key [key …]`, with the number at argument `index`.
     pub const fn counted(index: usize, access: Access) -> KeySpec {
         let find = Find::Count { count: 0, first: 1, step: 1 };
+        KeySpec { begin: Begin::Index(index), find, access }
+    }
+
+    /// `numkeys key value [key value …]`, with the number at argument `index`.
+    pub const fn counted_pairs(index: usize, access: Access) -> KeySpec {
+        let find = Find::Count { count: 0, first: 1, step: 2 };
         KeySpec { begin: Begin::Index(index), find, access }
     }
 
@@ -145,6 +181,7 @@ impl KeySpec {
         match self.begin {
             Begin::Index(index) => Some(index),
             Begin::Unknown => None,
+            Begin::Among(options) => options.find(request).map(|at| at + 1),
             Begin::Keyword(word, from) => {
                 let is_word = |at: &usize| {
                     request.get(*at).is_some_and(|it| it.eq_ignore_ascii_case(word.as_bytes()))
@@ -283,6 +320,16 @@ mod tests {
             access: Access::READ,
         }]);
         assert_eq!(found(STREAMS, "XREAD COUNT 2 STREAMS a b 0 0"), "a b");
+        const OPTIONS: AmongOptions =
+            AmongOptions { keyword: "STREAMS", from: 4, values: &[("GROUP", 2), ("COUNT", 1)] };
+        const AMONG: Keys = Keys(&[KeySpec {
+            begin: Begin::Among(&OPTIONS),
+            find: Find::Range { last: -1, step: 1, limit: 2 },
+            access: Access::READ,
+        }]);
+        assert_eq!(found(AMONG, "X NOACK GROUP g streams streams a >"), "a");
+        assert_eq!(found(AMONG, "X GROUP streams streams COUNT streams streams a b > >"), "a b");
+        assert_eq!(found(AMONG, "X COUNT 1"), "");
         for (it, words, first) in [
             (Keys::NONE, "DBSIZE", None),
             (Keys::READ, "GET a", Some("a")),

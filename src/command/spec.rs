@@ -104,6 +104,8 @@ bitflags! {
         const LOCKS_MEMBERS = 1 << 21;
         /// A session command that locks members to change them.
         const CHANGES_MEMBERS = 1 << 22;
+        /// In a cluster it goes to a node that is getting the slot.
+        const ASKING = 1 << 24;
     }
 }
 

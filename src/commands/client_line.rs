@@ -42,7 +42,7 @@ pub fn line(
         client.subscribed.channels.load(Relaxed),
         client.subscribed.patterns.load(Relaxed),
         client.subscribed.shard_channels.load(Relaxed),
-        unread + unsent + queued + size_of::<Client>() as u64,
+        client.buffered() + size_of::<Client>() as u64,
         if unsent == 0 { "r" } else { "rw" },
         command(client, table),
         names.user,

@@ -18,16 +18,3 @@ pub fn known() -> Vec<KnownCommand> {
     };
     table().all().iter().map(known).collect()
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::command::unbuilt;
-
-    #[test]
-    fn what_is_said_not_to_be_built_is_not() {
-        for name in unbuilt::all() {
-            assert!(table().named(name.as_bytes()).is_none(), "{name} is: take it off the list");
-        }
-    }
-}

@@ -103,8 +103,9 @@ pub enum Resume {
     CountFsyncs(Offset),
     /// DEBUG SLEEP: it answers OK. The request is kept for the slow log.
     AnswerOk(OwnedRequest),
-    /// A write whose reply is owed until this is confirmed for this offset.
-    Confirm { wanted: Wanted, offset: Offset, owed: Vec<u8> },
+    /// A write whose reply is owed until this is confirmed for this offset. It has its slot from
+    /// when the wait begins: nothing that is pushed meanwhile leaves before it.
+    Confirm { wanted: Wanted, offset: Offset, owed: Vec<u8>, slot: Option<SlotId> },
     /// The read is planned again, from where its ladder stands.
     Retry(Box<ReadRetry>),
     /// The request is served again from the start: it was held back by CLIENT PAUSE.
@@ -152,8 +153,12 @@ impl ReadRetry {
 pub enum Leased {
     /// One call that may wait: the connection is closed behind it.
     Once,
+    /// What ends a script, or tells of it: it waits for nobody, since all may wait for the script.
+    Kill,
     /// WATCH: the client keeps the connection.
     Watch,
+    /// WATCH of a client that watches already, over the connection that was kept.
+    WatchMore,
     /// EXEC behind WATCH, over the connection that was kept.
     Exec,
 }

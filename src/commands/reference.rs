@@ -2,6 +2,7 @@
 
 use super::all::table;
 use super::context::{Command, Handler};
+use crate::command::grammar::shown;
 use crate::command::{Flags, Group};
 use std::fmt::Write;
 
@@ -34,7 +35,7 @@ const COLUMNS: &str = "| command | arguments | since | served by |\n|---|---|---
 
 fn add(text: &mut String, command: &Command) {
     let name = command.upper_name.replace('|', " ");
-    let syntax = command.spec.syntax.replace('|', "\\|");
+    let syntax = shown(command.spec.syntax).replace('|', "\\|");
     let arguments = if syntax.is_empty() { String::new() } else { format!("`{syntax}`") };
     let (since, served_by) = (command.spec.since, served_by(command));
     let _ = writeln!(text, "| `{name}` | {arguments} | {since} | {served_by} |");

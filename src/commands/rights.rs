@@ -4,7 +4,8 @@ use super::client_line::line;
 use super::context::{Command, Table};
 use super::key_places::{narrowed, possible_places};
 use crate::acl::{
-    Asked, Channels, Denial, DenialContext, DenialReason, Denied, KeyRights, Selector, User,
+    Asked, Channels, Denial, DenialContext, DenialReason, Denied, DeniedName, KeyRights, Selector,
+    User,
 };
 use crate::base::time::{MonoUs, WallMs};
 use crate::command::{Access, Begin, Find, Flags, KeySpec};
@@ -98,7 +99,7 @@ pub fn denial(
     let told = line(client, &settings, table, head, now);
     Denial {
         client: told.trim_end().to_owned(),
-        user: client.names.lock().user.clone().into_bytes(),
+        user: DeniedName::of(client.names.lock().user.as_bytes()),
         ..Denial::new(reason, context, wall)
     }
 }

@@ -3,7 +3,6 @@
 //! What runs a command is left open, since a verb may look at the table it stands in.
 
 use crate::base::ids::CommandId;
-use crate::command::unbuilt::unbuilt;
 use crate::command::{Fault, Lookup, Spec, echo};
 use crate::engine::Work;
 use crate::resp::Request;
@@ -172,8 +171,7 @@ impl<H> Table<H> {
     }
 }
 
-/// Redis' text: the name and the beginnings of the arguments, at most 128 bytes of each. Behind it
-/// stands what there is to say of a command that Redis has.
+/// Redis' text: the name and the beginnings of the arguments, at most 128 bytes of each.
 fn unknown(request: Request<'_>) -> Fault {
     const SHOWN_BYTES_MAX: usize = 128;
     let mut words = request.iter();
@@ -186,8 +184,5 @@ fn unknown(request: Request<'_>) -> Fault {
         let room = SHOWN_BYTES_MAX - args.len();
         args.push_str(&format!("'{}' ", echo(&arg[..arg.len().min(room)])));
     }
-    let note = unbuilt(&name).map_or(String::new(), |it| format!("({it})"));
-    Fault::UnknownCommand(format!(
-        "ERR unknown command '{name}', with args beginning with: {args}{note}"
-    ))
+    Fault::UnknownCommand(format!("ERR unknown command '{name}', with args beginning with: {args}"))
 }

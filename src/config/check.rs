@@ -3,7 +3,7 @@
 use super::locate::{Place, Tables};
 use super::outside::{KnownCommand, Outside};
 use super::place::Wrong;
-use super::{Address, Config, Overrides, UserTable};
+use super::{Address, Config, Overrides};
 use crate::acl::DEFAULT_USER;
 use crate::base::glob::{Case, is_literal, matches};
 use crate::command::Class;
@@ -148,7 +148,7 @@ impl Config {
         self.server.password()?;
         let by = if self.has_users_file() {
             "server.aclfile"
-        } else if self.users.iter().any(UserTable::is_default) {
+        } else if self.describes_default() {
             "[[user]] `default`"
         } else {
             return None;

@@ -118,10 +118,6 @@ pub const FIXED: &[Fixed] = &[
         params: &[("replica-read-only", "yes"), ("slave-read-only", "yes")],
     },
     Fixed { why: "there are no modules", params: &[("enable-module-command", "no")] },
-    Fixed {
-        why: "there is nothing yet that it could change",
-        params: &[("hll-sparse-max-bytes", "3000"), ("latency-monitor-threshold", "0")],
-    },
     Fixed { why: "lists are never compressed here", params: &[("list-compress-depth", "0")] },
     Fixed {
         why: "this is left to whoever starts the process",

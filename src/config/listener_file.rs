@@ -164,7 +164,7 @@ mod tests {
         let empty = format!("{bind}proxy-protocol = true\nproxy-trusted = []");
         refused(&empty, "an address or a network, like");
         let wrong = format!("{bind}proxy-protocol = true\nproxy-trusted = ['10.0.0.1/8']");
-        refused(&wrong, "e.toml:4: listener.proxy-trusted = '10.0.0.1/8' is not accepted");
+        refused(&wrong, "e.toml:4: listener.proxy-trusted = ['10.0.0.1/8'] is not accepted");
         refused(&format!("{bind}proxy-trusted = ['::1']"), "is for `proxy-protocol = true`");
         refused("unix = '/s'\nproxy-protocol = true\nproxy-trusted = '::1'", "is for `bind`");
     }

@@ -17,8 +17,8 @@ use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, Value};
 
 /// What stands in the place of a secret. Where a secret must have some length it has that.
 const HIDDEN: &str = "(hidden, whatever it is)";
-/// What stands in the place of a user's password or its hash: no rule that ACL SETUSER takes, so that
-/// nobody gets this for a password.
+/// What stands in the place of a user's password or its hash: no rule that ACL SETUSER takes, so
+/// that nobody gets this for a password.
 const HIDDEN_RULE: &str = "#(hidden)";
 /// Settings that are secrets, beside those of slots for secrets.
 const SECRETS: &[&str] = &["requirepass", "masterauth"];

@@ -2,6 +2,8 @@
 
 use super::alert_rows;
 use super::daemon_rows;
+use super::engine_rows;
+use super::observed_rows;
 use super::param::{Param, Section, live, start};
 use super::shown::{bind, port, replicaof, tls_port, unixsocket};
 use super::slot::{Beyond, Slot, lens};
@@ -24,27 +26,25 @@ macro_rules! time {
     ($min:expr, $($path:tt)+) => { Slot::Time { at: lens!($($path)+), min: $min } };
 }
 
-/// Entries and lengths of the compact forms have no upper bound in Redis.
-macro_rules! entries {
-    ($($path:tt)+) => { count!(0, i64::MAX, thresholds.$($path)+) };
-}
-
-macro_rules! length {
-    ($($path:tt)+) => { size!(0, i64::MAX, thresholds.$($path)+) };
-}
-
 const MB: i64 = 1 << 20;
 const INT_MAX: i64 = i32::MAX as i64;
 const THREADS_MAX: i64 = 1024;
 
-use Section::{Engine, Nowhere, Server, Set};
+use Section::{Nowhere, Server, Set};
 
 /// Every parameter an operator or a client may ask for, beyond [`super::fixed::FIXED`].
-pub const PARAMS: Tables = Tables([MOST, tls_rows::ROWS, daemon_rows::ROWS, alert_rows::ROWS]);
+pub const PARAMS: Tables = Tables([
+    MOST,
+    engine_rows::ROWS,
+    observed_rows::ROWS,
+    tls_rows::ROWS,
+    daemon_rows::ROWS,
+    alert_rows::ROWS,
+]);
 
 /// Rows that stand in several files.
 #[derive(Clone, Copy)]
-pub struct Tables([&'static [Param]; 4]);
+pub struct Tables([&'static [Param]; 6]);
 
 impl Tables {
     /// All of them, in order.
@@ -127,18 +127,6 @@ const MOST: &[Param] = &[
     ),
     live(
         Server,
-        "slowlog-log-slower-than",
-        "Microseconds that make a command slow; 0 is every command, -1 none.",
-        Slot::Signed { at: lens!(server.slowlog_slower_than_us), min: -1, max: i64::MAX },
-    ),
-    live(
-        Server,
-        "slowlog-max-len",
-        "Slow commands that are kept for SLOWLOG GET.",
-        count!(0, i64::MAX, server.slowlog_entries_max),
-    ),
-    live(
-        Server,
         "tracking-table-max-keys",
         "Keys that clients with CLIENT TRACKING may cache together; 0 is without a limit.",
         count!(0, i64::MAX, server.cached_keys_max),
@@ -209,24 +197,6 @@ const MOST: &[Param] = &[
         "enable-debug-command",
         "Who may say DEBUG: nobody, everybody, or the clients of this machine.",
         Slot::Access(lens!(server.debug)),
-    ),
-    start(
-        Server,
-        "metrics",
-        "Records service times, staleness served and waits.",
-        Slot::Switch(lens!(server.metrics)),
-    ),
-    live(
-        Server,
-        "latency-tracking",
-        "Keeps service times per command.",
-        Slot::Switch(lens!(server.latency_tracking)),
-    ),
-    live(
-        Server,
-        "latency-tracking-info-percentiles",
-        "The percentiles of INFO latencystats.",
-        Slot::Percentiles(lens!(server.latency_percentiles)),
     ),
     start(
         Set,
@@ -509,72 +479,6 @@ const MOST: &[Param] = &[
         "stop-writes-on-bgsave-error",
         "Refuses writes after a snapshot that could not be made, while `save` asks for some.",
         Slot::Switch(lens!(set.disk.stops_writes)),
-    ),
-    live(
-        Engine,
-        "hash-max-listpack-entries",
-        "A hash with more fields leaves its compact form.",
-        entries!(hash_entries),
-    )
-    .once("hash-max-ziplist-entries"),
-    live(
-        Engine,
-        "hash-max-listpack-value",
-        "A hash with a longer field or value leaves its compact form.",
-        length!(hash_value),
-    )
-    .once("hash-max-ziplist-value"),
-    live(
-        Engine,
-        "list-max-listpack-size",
-        "Elements of a list's compact nodes, or their bytes: -1 is 4 kB, -2 8 kB, \
-         to -5 64 kB.",
-        Slot::Signed { at: lens!(thresholds.list_size), min: i32::MIN as i64, max: INT_MAX },
-    )
-    .once("list-max-ziplist-size"),
-    live(
-        Engine,
-        "set-max-intset-entries",
-        "A set of more whole numbers leaves its compact form.",
-        entries!(set_intset_entries),
-    ),
-    live(
-        Engine,
-        "set-max-listpack-entries",
-        "A set of more members leaves its compact form.",
-        entries!(set_entries),
-    ),
-    live(
-        Engine,
-        "set-max-listpack-value",
-        "A set with a longer member leaves its compact form.",
-        entries!(set_value),
-    ),
-    live(
-        Engine,
-        "zset-max-listpack-entries",
-        "A sorted set of more members leaves its compact form.",
-        entries!(zset_entries),
-    )
-    .once("zset-max-ziplist-entries"),
-    live(
-        Engine,
-        "zset-max-listpack-value",
-        "A sorted set with a longer member leaves its compact form.",
-        length!(zset_value),
-    )
-    .once("zset-max-ziplist-value"),
-    live(
-        Engine,
-        "stream-node-max-bytes",
-        "Bytes of a stream's node, behind which the next one begins; 0 is no bound.",
-        length!(stream_node_bytes),
-    ),
-    live(
-        Engine,
-        "stream-node-max-entries",
-        "Entries of a stream's node, behind which the next one begins; 0 is no bound.",
-        entries!(stream_node_entries),
     ),
     start(
         Nowhere,

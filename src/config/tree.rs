@@ -80,6 +80,8 @@ pub struct Server {
     pub slowlog_slower_than_us: i64,
     /// Entries of the slow log.
     pub slowlog_entries_max: usize,
+    /// What takes so many ms is a sample of LATENCY; 0 is nothing.
+    pub latency_monitor_ms: usize,
     /// Keys that clients may cache together; 0 is without a limit.
     pub cached_keys_max: usize,
     /// Entries of ACL LOG.
@@ -234,6 +236,11 @@ impl Config {
     /// Whether users come from a file of their own.
     pub fn has_users_file(&self) -> bool {
         !self.server.aclfile.is_empty()
+    }
+
+    /// Whether the default user is as a file says it, and `requirepass` is for nobody.
+    pub fn describes_default(&self) -> bool {
+        self.has_users_file() || self.users.iter().any(UserTable::is_default)
     }
 
     /// Whether a new user may hear all channels.
@@ -435,6 +442,7 @@ impl Default for Server {
             bulk_bytes_max: BULK_BYTES_MAX,
             slowlog_slower_than_us: 10_000,
             slowlog_entries_max: 128,
+            latency_monitor_ms: 0,
             cached_keys_max: 1_000_000,
             acl_log_entries_max: 128,
             acl_pubsub_default: "resetchannels".into(),

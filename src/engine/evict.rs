@@ -14,7 +14,6 @@ use super::table::Slot;
 use super::usage::{EvictionRules, Policy};
 use super::value::Value;
 use crate::base::limits::DATABASES;
-use crate::base::random::Random;
 use crate::base::time::WallMs;
 use crate::command::Event;
 
@@ -77,7 +76,7 @@ impl Engine {
         (0..DATABASES).find_map(|_| {
             let db = evictor.next_db % DATABASES;
             evictor.next_db = db + 1;
-            let slot = sample(self.space(db), rules.policy, &mut evictor.random)?;
+            let slot = sample(self.space(db), db, rules.policy, evictor)?;
             slot.hash().map(|it| (db, it))
         })
     }
@@ -111,7 +110,7 @@ impl Engine {
             let there =
                 if rules.policy.spares_persistent() { space.with_deadline() } else { space.len() };
             for _ in 0..rules.samples.min(SAMPLES_MAX).min(there) {
-                let Some(slot) = sample(space, rules.policy, &mut evictor.random) else { break };
+                let Some(slot) = sample(space, db, rules.policy, evictor) else { break };
                 has_found = true;
                 let hash = slot.hash().expect("an entry has a hash");
                 evictor.remember(Candidate { score: score(slot, rules, now), db, hash });
@@ -121,9 +120,15 @@ impl Engine {
     }
 }
 
-fn sample<'k>(space: &'k Keyspace, policy: Policy, random: &mut Random) -> Option<&'k KeySlot> {
+fn sample<'k>(
+    space: &'k Keyspace,
+    db: usize,
+    policy: Policy,
+    evictor: &mut Evictor,
+) -> Option<&'k KeySlot> {
+    let Evictor { random, last_deadlines, .. } = evictor;
     match policy.spares_persistent() {
-        true => space.any_with_deadline(random),
+        true => space.any_with_deadline(&mut last_deadlines[db], random),
         false => space.table().any(random),
     }
 }

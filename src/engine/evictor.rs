@@ -1,5 +1,7 @@
 //! What is remembered from one eviction to the next: the best of the keys that were looked at.
 
+use super::keyspace::Deadline;
+use crate::base::limits::DATABASES;
 use crate::base::random::Random;
 
 /// Keys that are remembered (Redis' `EVPOOL_SIZE`).
@@ -25,11 +27,18 @@ pub struct Evictor {
     pub random: Random,
     /// Where a key by chance is looked for next.
     pub next_db: usize,
+    /// The deadlines that were looked at last, database by database.
+    pub last_deadlines: [Option<Deadline>; DATABASES],
 }
 
 impl Default for Evictor {
     fn default() -> Evictor {
-        Evictor { remembered: Vec::new(), random: Random::new(0x5EED), next_db: 0 }
+        Evictor {
+            remembered: Vec::new(),
+            random: Random::new(0x5EED),
+            next_db: 0,
+            last_deadlines: [None; DATABASES],
+        }
     }
 }
 

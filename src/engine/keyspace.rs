@@ -11,6 +11,10 @@ use crate::base::random::Random;
 use crate::base::time::WallMs;
 use std::collections::{BTreeMap, HashMap};
 use std::mem;
+use std::ops::Bound;
+
+/// When a key expires, and its hash.
+pub type Deadline = (WallMs, u32);
 
 /// The keys of one database. Every change to it goes through [`Keyspace::put`] and
 /// [`Keyspace::remove`], or is announced by [`Keyspace::touch`]; what was there before goes to the
@@ -315,24 +319,31 @@ impl Keyspace {
         self.deadlines.first_key_value().map(|(first, _)| *first)
     }
 
-    /// A key that has a deadline, by chance. Where few have one it is the first behind a time by
-    /// chance, which prefers those behind a long time without any.
-    pub fn any_with_deadline(&self, random: &mut Random) -> Option<&KeySlot> {
+    /// A key that has a deadline, by chance. Where few have one it is one of the next behind
+    /// `last`, which is moved there, and the first is the next of the last: so none is looked at
+    /// more often than others, whatever their deadlines are.
+    pub fn any_with_deadline(
+        &self,
+        last: &mut Option<Deadline>,
+        random: &mut Random,
+    ) -> Option<&KeySlot> {
         const FEW: usize = 8;
         const LOOKS: usize = 4 * FEW;
-        let ((first, _), (last, _)) =
-            (self.deadlines.first_key_value()?.0, self.deadlines.last_key_value()?.0);
+        // Keys that were given their deadlines together are used alike: not all are looked at.
+        const SKIPPED: u64 = 16;
         if self.len() <= self.with_deadline * FEW {
             let looks = (0..LOOKS).map_while(|_| self.table.any(random));
             if let Some(found) = looks.into_iter().find(|it| it.deadline().is_some()) {
                 return Some(found);
             }
         }
-        let at = WallMs(first.0 + random.below(last.0 - first.0 + 1));
-        let from = (at, random.bits() as u32);
-        let behind = self.deadlines.range(from..).next();
-        let ((at, hash), _) = behind.or_else(|| self.deadlines.first_key_value())?;
-        self.table.same_hash(*hash).find(|it| it.deadline() == Some(*at))
+        let after = last.map_or(Bound::Unbounded, Bound::Excluded);
+        let behind = self.deadlines.range((after, Bound::Unbounded)).map(|it| it.0);
+        let ahead = self.deadlines.keys();
+        let skipped = random.below(SKIPPED.min(self.deadlines.len().max(1) as u64));
+        let (at, hash) = *behind.chain(ahead).nth(skipped as usize)?;
+        *last = Some((at, hash));
+        self.table.same_hash(hash).find(|it| it.deadline() == Some(at))
     }
 
     /// A key whose deadline has passed, the earliest first.

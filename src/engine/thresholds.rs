@@ -4,8 +4,8 @@
 use super::stream::NodeLimits;
 use super::usage::EvictionRules;
 
-/// Redis' `*-max-listpack-*`, `set-max-intset-entries` and `stream-node-max-*`, and what all
-/// members know of evictions.
+/// Redis' `*-max-listpack-*`, `set-max-intset-entries`, `stream-node-max-*` and
+/// `hll-sparse-max-bytes`, and what all members know of evictions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Thresholds {
     /// `hash-max-listpack-entries`.
@@ -29,6 +29,8 @@ pub struct Thresholds {
     pub stream_node_bytes: usize,
     /// `stream-node-max-entries`; 0 is no bound.
     pub stream_node_entries: usize,
+    /// `hll-sparse-max-bytes`, with the header.
+    pub hll_sparse_bytes: usize,
     /// Which keys are evicted.
     pub eviction: EvictionRules,
 }
@@ -53,6 +55,7 @@ impl Default for Thresholds {
             zset_value: 64,
             stream_node_bytes: 4096,
             stream_node_entries: 100,
+            hll_sparse_bytes: 3000,
             eviction: EvictionRules::default(),
         }
     }

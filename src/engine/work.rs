@@ -50,7 +50,7 @@ impl Work {
         match name {
             "KEYS" => Work::Database,
             "SCAN" | "SSCAN" | "HSCAN" | "ZSCAN" | "LMPOP" | "ZMPOP" => Work::CountWord,
-            "RESTORE" => Work::Payload { at: 3 },
+            "RESTORE" | "RESTORE-ASKING" => Work::Payload { at: 3 },
             "FUNCTION|LOAD" | "FUNCTION|RESTORE" => Work::Unknown,
             "LRANGE" | "ZRANGE" | "ZREVRANGE" | "ZREMRANGEBYRANK" => Work::Inside { at: 2 },
             "ZRANGESTORE" => Work::Inside { at: 3 },

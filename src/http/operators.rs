@@ -18,14 +18,7 @@ pub fn alerts(server: &Server, json: &mut Json) {
     json.array(server.alerts.raised(), |it, alert| {
         it.object(|it| {
             it.name("alert").string(alert.kind.as_str());
-            it.name("member").string(alert.subject.member());
-            it.name("route").string(alert.subject.route());
-            it.name("what").string(&alert.what);
-            it.name("value").number(alert.value);
-            it.name("worst").number(alert.worst);
-            it.name("threshold").number(alert.threshold);
-            it.name("unit").string(alert.kind.unit());
-            it.name("since-ms").number(alert.since.0);
+            alert.describe(it);
         });
     });
 }

@@ -21,6 +21,7 @@ pub mod json;
 pub mod render_json;
 pub mod exposition;
 pub mod recent;
+pub mod latency_events;
 
 use crate::base::ids::{CommandId, MemberId, RouteId};
 

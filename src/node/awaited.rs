@@ -9,6 +9,8 @@ pub enum Awaited {
     Known(Vec<u8>),
     /// The last of so many that the master sends.
     Last(usize),
+    /// The last of so many that the master sends, or the first of them that is an error.
+    LastUnlessError(usize),
 }
 
 impl Awaited {
@@ -16,7 +18,7 @@ impl Awaited {
     pub fn count(&self) -> usize {
         match self {
             Awaited::Known(_) => 0,
-            Awaited::Last(of) => *of,
+            Awaited::Last(of) | Awaited::LastUnlessError(of) => *of,
         }
     }
 }
@@ -26,6 +28,8 @@ impl Awaited {
 pub struct Answering {
     awaited: VecDeque<Awaited>,
     out: Vec<u8>,
+    /// An error that is the answer once the others of its kind have come.
+    error: Option<Vec<u8>>,
     /// Where each that has come ends in `out`.
     ends: Vec<usize>,
     /// The server has sent another reply than that it does not do such a thing now.
@@ -35,7 +39,7 @@ pub struct Answering {
 impl Answering {
     /// Those of requests that are about to be sent.
     pub fn new(awaited: VecDeque<Awaited>) -> Answering {
-        Answering { awaited, out: Vec::new(), ends: Vec::new(), has_done: false }
+        Answering { awaited, out: Vec::new(), error: None, ends: Vec::new(), has_done: false }
     }
 
     /// The master has sent a reply.
@@ -44,9 +48,16 @@ impl Answering {
         self.has_done |= !is_bounced(reply);
         match self.awaited.front_mut() {
             Some(Awaited::Last(left)) if 1 < *left => *left -= 1,
+            Some(Awaited::LastUnlessError(left)) if 1 < *left => {
+                *left -= 1;
+                if reply.starts_with(b"-") && self.error.is_none() {
+                    self.error = Some(reply.to_vec());
+                }
+            }
             _ => {
                 self.awaited.pop_front();
-                self.out.extend_from_slice(reply);
+                let error = self.error.take();
+                self.out.extend_from_slice(error.as_deref().unwrap_or(reply));
                 self.ends.push(self.out.len());
             }
         }
@@ -73,7 +84,7 @@ impl Answering {
         for it in std::mem::take(&mut self.awaited) {
             match it {
                 Awaited::Known(reply) => self.out.extend_from_slice(&reply),
-                Awaited::Last(_) => {
+                Awaited::Last(_) | Awaited::LastUnlessError(_) => {
                     self.out.extend_from_slice(format!("-{text}\r\n").as_bytes());
                 }
             }
@@ -148,6 +159,21 @@ mod tests {
         assert_eq!(told(&[read, ok, read], 2), "$1\r\nx\r\n+OK\r\n-OLD\r\n");
         assert_eq!(told(&[ok, no, read, no], 4), "+OK\r\n-READONLY no\r\n-OLD\r\n-READONLY no\r\n");
         assert_eq!(told(&[read], 0), "-OLD\r\n");
+    }
+
+    #[test]
+    fn what_stands_on_a_reply_before_it_is_answered_by_the_error_of_that() {
+        let (no, again) = (&b"-NOPERM no\r\n"[..], &b"-ERR too\r\n"[..]);
+        let told = |replies: [&[u8]; 3]| {
+            let mut answering = Answering::new([Awaited::LastUnlessError(3)].into());
+            replies.iter().for_each(|it| answering.take(it));
+            answering.take(b"+next\r\n");
+            String::from_utf8(answering.into_bytes()).unwrap()
+        };
+        assert_eq!(told([b":0\r\n", b":1\r\n", b":2\r\n"]), ":2\r\n+next\r\n");
+        assert_eq!(told([b":0\r\n", no, b":2\r\n"]), "-NOPERM no\r\n+next\r\n");
+        assert_eq!(told([no, again, b":2\r\n"]), "-NOPERM no\r\n+next\r\n");
+        assert_eq!(told([b":0\r\n", b":1\r\n", no]), "-NOPERM no\r\n+next\r\n");
     }
 
     #[test]

@@ -20,7 +20,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
 /// own, but only while a replica lacks them.
 const PLACES: usize = 1 << 16;
 
-/// Who tells those that cache keys. Called with the master's lock held: never waits.
+/// Who tells those that cache keys. Called with the master's lock held: never waits, and tells at
+/// most `left` clients before it returns; others tell the rest.
 pub trait ChangeSink: Send + Sync {
     /// These changes of a write stand before `at`. `by` is the number of the client that made them,
     /// and `reads` what the client that caches it has read between them.
@@ -30,11 +31,12 @@ pub trait ChangeSink: Send + Sync {
         reads: Option<&TransactionReads>,
         at: Position,
         by: Option<u64>,
+        left: &mut usize,
     );
     /// Whether those that are told of all keys with a prefix are told of this one.
     fn is_broadcast(&self, key: &[u8]) -> bool;
     /// These keys have changed before `at`, each with who has changed it first, or 0.
-    fn broadcast(&self, keys: &BroadcastKeys, at: Position);
+    fn broadcast(&self, keys: BroadcastKeys, at: Position, left: &mut usize);
     /// From `at` on nothing holds of what was read before.
     fn forget(&self, at: Position);
 }

@@ -4,30 +4,35 @@
 //! of clients, the backlog. Evictions are made at the master, and replicas follow by the stream; so
 //! what an eviction brings may come later, when the last member that shares it has let go. Until
 //! then it counts as gone: otherwise a slow replica, or a large value that is freed in the
-//! background, would cost the keys of others.
+//! background, would cost the keys of others. That has a bound: who lacks more of the stream than
+//! `replica-feed-limit` is cut off, and lets go of all it has.
 //!
 //! ```text
 //!            over the limit             a slice evicts enough
 //!   room ──────────────────▶ make_room ───────────────────────▶ room
 //!                               │ the slice's time is over        ▲
 //!                               ├──────────▶ a task goes on ──────┘
-//!                               │ no key may go
+//!                               │ no key may go, or it brings nothing
 //!                               └──────────▶ writes are refused
 //! ```
 
 use super::master_guard::MasterGuard;
+use super::member::Member;
 use super::memory_limit::InFlight;
 use super::replica_set::ReplicaSet;
 use crate::IS_SIMULATED;
+use crate::base::position::Offset;
 use crate::base::time::{Clock, MonoUs, WallMs};
 use crate::engine::{Effects, Evicted};
+use crate::metrics::latency_events::LatencyEvent;
 use crate::runtime::lazyfree;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Keys that are evicted between two looks at the clock, in one write of the log each.
 const KEYS_PER_LOOK: usize = 16;
-/// What has not come back after this long is not on its way: a replica is paused, or gone.
-const FLIGHT_US_MAX: u64 = 10_000_000;
+/// Who evicts for longer than this, in us, is not waited for.
+const SHORT_US_MAX: u64 = 1000;
 
 /// Whether a write that grows finds room.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,34 +47,38 @@ pub enum Room {
 
 impl ReplicaSet {
     /// Bytes that are used beyond the limit, but for those on their way to be freed.
-    fn bytes_over(&self, now: MonoUs) -> Option<u64> {
+    fn bytes_over(&self) -> Option<u64> {
         let eviction = &self.eviction;
         if !eviction.is_tight() {
             return None;
         }
-        self.forget_freed(now);
+        self.forget_freed();
         let counted = eviction.counted().saturating_sub(eviction.in_flight_bytes.load(Relaxed));
         counted.checked_sub(eviction.limit.load(Relaxed)).filter(|it| *it != 0)
     }
 
+    /// The members beside the master that have data: in service or not, they may share its own.
+    fn holders(&self) -> impl Iterator<Item = &Arc<Member>> {
+        let master = self.master();
+        self.places().filter(move |it| it.id != master && it.holds_data())
+    }
+
     /// What has been freed is no longer on its way.
-    fn forget_freed(&self, now: MonoUs) {
+    fn forget_freed(&self) {
         let eviction = &self.eviction;
         let mut in_flight = eviction.in_flight.lock();
         if in_flight.is_empty() {
             return;
         }
-        let applied = self.replicas().filter(|it| it.is_sound()).map(|it| it.applied()).min();
+        // Who is about to let go of all it has applies nothing.
+        let applied = |it: &Arc<Member>| if it.is_sound() { it.applied() } else { Offset::ZERO };
+        let applied = self.holders().map(applied).min();
         while let Some(first) = in_flight.front_mut() {
-            let is_late = FLIGHT_US_MAX < now.since(first.since);
-            if !is_late && applied.is_some_and(|it| it < first.at) {
+            if applied.is_some_and(|it| it < first.at) {
                 break;
             }
             let waiting = || lazyfree::freed() + lazyfree::waiting();
-            if first.is_deferred
-                && !is_late
-                && lazyfree::freed() < *first.frees.get_or_insert_with(waiting)
-            {
+            if first.is_deferred && lazyfree::freed() < *first.frees.get_or_insert_with(waiting) {
                 break;
             }
             in_flight.pop_front();
@@ -91,9 +100,10 @@ impl ReplicaSet {
         }
         let kept = self.walks().1 as u64;
         let backlog = self.backlog().1.saturating_sub(backlog_bytes as u64);
-        eviction.kept.store(0, Relaxed);
+        // In this order: in between nothing of it would be left out, and keys would go for it.
         eviction.not_counted.store(kept + backlog, Relaxed);
-        let is_over = self.bytes_over(now).is_some();
+        eviction.kept.store(0, Relaxed);
+        let is_over = self.bytes_over().is_some();
         eviction.note(is_over, now);
         if is_over {
             eviction.wanted.notify(1);
@@ -105,7 +115,7 @@ impl MasterGuard<'_> {
     /// Makes room where there is too little, for a bounded time.
     pub fn make_room(&mut self, clock: &dyn Clock) -> Room {
         let (set, began) = (self.set, clock.mono_now());
-        let Some(mut over) = set.bytes_over(began) else {
+        let Some(over) = set.bytes_over() else {
             set.eviction.note(false, began);
             return Room::Enough;
         };
@@ -114,14 +124,30 @@ impl MasterGuard<'_> {
             return Room::Enough;
         }
         set.eviction.note(true, began);
+        if set.eviction.brings_nothing(began) {
+            return Room::Lacking;
+        }
+        let room = self.evict_for_a_while(over, began, clock);
+        let took_us = clock.mono_now().since(began);
+        set.latency.note(LatencyEvent::EvictionCycle, took_us, clock.wall_now());
+        room
+    }
+
+    /// Evicts until there is room, no other key may go, or the slice's time is over.
+    fn evict_for_a_while(&mut self, mut over: u64, began: MonoUs, clock: &dyn Clock) -> Room {
+        let set = self.set;
         let slice_us = set.eviction.slice_us.load(Relaxed);
         let mut effects = Effects::default();
         loop {
-            let now = clock.mono_now();
+            let (now, before) = (clock.mono_now(), set.eviction.counted());
             let evicted = self.evict_some(&mut effects, over, now, clock.wall_now());
             over = over.saturating_sub(evicted.bytes);
+            set.eviction.note_round(evicted.at_once, before, now);
+            if set.eviction.brings_nothing(now) {
+                return Room::Lacking;
+            }
             if over == 0 {
-                let still = set.bytes_over(now).is_some();
+                let still = set.bytes_over().is_some();
                 set.eviction.note(still, now);
                 if still {
                     set.eviction.wanted.notify(1);
@@ -131,9 +157,13 @@ impl MasterGuard<'_> {
             if evicted.is_all {
                 return Room::Lacking;
             }
-            if slice_us <= clock.mono_now().since(began) {
+            let took_us = clock.mono_now().since(began);
+            if slice_us <= took_us {
                 set.eviction.wanted.notify(1);
                 return Room::Soon;
+            }
+            if SHORT_US_MAX < took_us {
+                self.become_long();
             }
         }
     }
@@ -147,9 +177,9 @@ impl MasterGuard<'_> {
         wall: WallMs,
     ) -> EvictedSome {
         let set = self.set;
-        let replicas = set.replicas().filter(|it| it.is_sound()).count() as u64;
+        let replicas = set.holders().count() as u64;
         let is_walked = self.hosted.engine.is_walked();
-        let mut some = EvictedSome { bytes: 0, is_all: false };
+        let mut some = EvictedSome { bytes: 0, at_once: 0, is_all: false };
         let (mut later, mut is_deferred, mut keys) = (0, false, 0);
         let mut transaction = self.begin(effects, now);
         while keys < KEYS_PER_LOOK && some.bytes < over {
@@ -159,6 +189,7 @@ impl MasterGuard<'_> {
             };
             let (all, at_once) = brought(evicted, replicas);
             some.bytes += all;
+            some.at_once += at_once;
             later += all - at_once;
             is_deferred |= evicted.is_deferred;
             keys += 1;
@@ -173,13 +204,7 @@ impl MasterGuard<'_> {
             eviction.kept.fetch_add(some.bytes, Relaxed);
         } else if later != 0 {
             let at = set.head();
-            eviction.note_in_flight(InFlight {
-                bytes: later,
-                at,
-                frees: None,
-                is_deferred,
-                since: now,
-            });
+            eviction.note_in_flight(InFlight { bytes: later, at, frees: None, is_deferred });
         }
         some
     }
@@ -188,6 +213,8 @@ impl MasterGuard<'_> {
 /// What a few evictions have come to.
 struct EvictedSome {
     bytes: u64,
+    /// What of that has been given back already.
+    at_once: u64,
     /// No other key may go.
     is_all: bool,
 }

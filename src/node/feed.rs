@@ -213,7 +213,7 @@ fn is_long_next(hosted: &mut Hosted, due: &mut VecDeque<PendingRecord<KeySlot>>)
 /// A write that changes what a walk is to find as it is takes as long as copying that.
 #[cold]
 fn note_copies(hosted: &mut Hosted, due: &mut VecDeque<PendingRecord<KeySlot>>) {
-    let Hosted { engine, apply_state: ApplyState { decoder, .. } } = hosted;
+    let Hosted { engine, apply_state: ApplyState { decoder, .. }, .. } = hosted;
     let Some(end) = due.front().map(|it| it.end) else { return };
     let mut cost = 0_usize;
     for record in due.iter().take_while(|it| it.end == end) {
@@ -232,7 +232,7 @@ fn note_copies(hosted: &mut Hosted, due: &mut VecDeque<PendingRecord<KeySlot>>) 
 
 #[inline]
 fn apply_one(hosted: &mut Hosted, record: PendingRecord<KeySlot>) -> Result<(), ()> {
-    let Hosted { engine, apply_state: ApplyState { decoder, effects, reply, .. } } = hosted;
+    let Hosted { engine, apply_state: ApplyState { decoder, effects, reply, .. }, .. } = hosted;
     match record.what {
         Ok(entry) => engine.db_mut_at(record.db, WallMs::NEVER_EXPIRES).apply_shared(entry),
         Err(words) if words.is_empty() => {}
@@ -279,6 +279,7 @@ async fn feed(set: Arc<ReplicaSet>, member: Arc<Member>) {
                 Applied::All | Applied::Nothing => break,
             }
         }
+        set.let_go_unsynced(&member);
         if set.needs_sync(&member) && sync_apart(&set, &member).await != Synced::NoSource {
             member.call_feed();
         }

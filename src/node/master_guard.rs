@@ -8,6 +8,7 @@ use super::notify::Behind;
 use super::read_guard::{VerbResult, read_caught};
 use super::replica_set::{MemberList, ReplicaSet};
 use crate::base::ids::MemberId;
+use crate::base::limits::READERS_TOLD_MAX;
 use crate::base::time::MonoUs;
 use crate::command::Args;
 use crate::engine::{ChangedKeys, Engine, ReadVerb};
@@ -32,6 +33,8 @@ pub struct MasterGuard<'s> {
     pub(super) reads: Option<Box<TransactionReads>>,
     /// What is told to those who are told of all keys with a prefix.
     pub(super) broadcast: BroadcastKeys,
+    /// So many clients may be told of changes before this lock is free.
+    pub(super) told_left: usize,
     applied_by: AppliedBy,
     // Behind the lock, which must be free before anybody is told.
     long: Option<LongHold<'s>>,
@@ -134,6 +137,7 @@ impl ReplicaSet {
             changed: ChangedKeys::default(),
             reads: None,
             broadcast: BroadcastKeys::new(),
+            told_left: READERS_TOLD_MAX,
             applied_by,
             long,
         })

@@ -13,8 +13,8 @@ use crate::route::MemberConfig;
 use futures::task::AtomicWaker;
 use parking_lot::{Mutex, RwLock};
 use std::collections::VecDeque;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 /// A hosted member.
@@ -32,6 +32,8 @@ pub struct Member {
     /// Batches that read it or wait to: what it is busy with, for plans that have a choice.
     pub(super) readers: AtomicU32,
     pub(super) hosted: RwLock<Hosted>,
+    /// All marks of its data are copies of this.
+    data: DataMark,
     pub(super) feed: FeedSignal,
     pub(super) state: StateCell,
     /// It may lack something of the log, which whoever comes first applies.
@@ -52,10 +54,16 @@ pub struct Member {
 /// Of [`Member::applying_since`]: it is not applying.
 const AT_REST: u64 = u64::MAX;
 
+/// A mark that some of a member's data is still there. Dropped behind the data.
+#[derive(Clone, Default)]
+pub(super) struct DataMark(Arc<()>);
+
 /// What a member's lock protects.
 pub(super) struct Hosted {
     pub engine: Engine,
     pub apply_state: ApplyState,
+    /// `None` while it has no data at all.
+    pub mark: Option<DataMark>,
 }
 
 /// What applying the stream needs, kept from one batch to the next.
@@ -82,6 +90,8 @@ impl ApplyState {
 impl Member {
     /// A member with this engine, described like this.
     pub fn new(id: MemberId, config: MemberConfig, engine: Engine) -> Member {
+        let (data, apply_state) = (DataMark::default(), ApplyState::new());
+        let mark = Some(data.clone());
         Member {
             name: config.name.clone(),
             described: RwLock::new(config),
@@ -89,7 +99,8 @@ impl Member {
             id,
             follower: OnceLock::new(),
             readers: AtomicU32::new(0),
-            hosted: RwLock::new(Hosted { engine, apply_state: ApplyState::new() }),
+            hosted: RwLock::new(Hosted { engine, apply_state, mark }),
+            data,
             feed: FeedSignal::default(),
             state: StateCell::default(),
             has_work: AtomicBool::new(false),
@@ -101,6 +112,16 @@ impl Member {
             put_off: Mutex::default(),
             full_resyncs: AtomicU64::new(0),
         }
+    }
+
+    /// A mark for data that becomes its own.
+    pub(super) fn mark_data(&self) -> DataMark {
+        self.data.clone()
+    }
+
+    /// Whether it has data: in its place, being copied, or on its way to be freed.
+    pub(super) fn holds_data(&self) -> bool {
+        1 < Arc::strong_count(&self.data.0)
     }
 
     /// What an operator says of it.

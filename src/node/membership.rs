@@ -4,7 +4,7 @@
 //! that is removed leaves its place empty, and one of the same name takes it again.
 
 use super::failover::Refused;
-use super::member::{ApplyState, Member};
+use super::member::Member;
 use super::member_state::MemberFlags;
 use super::replica_set::{MemberList, ReplicaSet};
 use crate::base::places::Places;
@@ -102,15 +102,9 @@ impl ReplicaSet {
         self.renew_member_list();
         self.left_sync();
         let mut hosted = member.write_patiently();
-        let mut empty = self.new_engine();
-        // What it has counted as the master has happened all the same.
-        empty.written_mut().expired = hosted.engine.written().expired;
-        let old = std::mem::replace(&mut hosted.engine, empty);
-        hosted.apply_state = ApplyState::new();
-        member.set_applying_since(None);
-        member.state.set_replaying(false);
+        let removed = self.remove_data(member, &mut hosted);
         drop(hosted);
-        lazyfree::free_async(old);
+        lazyfree::free_async(removed);
         log::info!("event=removed member={}", member.name);
         Ok(())
     }

@@ -23,8 +23,53 @@ pub struct InFlight {
     pub frees: Option<u64>,
     /// Something of it is freed in the background.
     pub is_deferred: bool,
-    /// When it was evicted.
-    pub since: MonoUs,
+}
+
+/// Rounds of evictions in a row, and bytes that they were to bring, after which it is no chance
+/// that nothing has come back.
+const FUTILE_ROUNDS: u32 = 8;
+/// See [`FUTILE_ROUNDS`].
+const FUTILE_BYTES: u64 = 1 << 20;
+/// So long after that it is tried again, in us, if no memory has been freed meanwhile.
+const TRY_AGAIN_US: u64 = 1_000_000;
+
+/// Evictions of late that have brought nothing: something else holds what was evicted, or takes as
+/// much. To go on would cost all keys.
+#[derive(Default)]
+struct Futile {
+    rounds: u32,
+    bytes: u64,
+    /// What was counted behind the last of them, and when that was.
+    counted: u64,
+    at: MonoUs,
+}
+
+impl Futile {
+    /// A round was to bring this much, and has brought so much.
+    fn note(&mut self, wanted: u64, brought: u64, counted: u64, at: MonoUs) {
+        if wanted == 0 {
+            return;
+        }
+        if wanted <= brought.saturating_mul(2) {
+            *self = Futile::default();
+            return;
+        }
+        let (rounds, bytes) = (self.rounds + 1, self.bytes + wanted);
+        *self = Futile { rounds, bytes, counted, at };
+    }
+
+    /// Whether evictions bring nothing now. Looks anew when memory has been freed, or after a
+    /// while.
+    fn is_now(&mut self, counted: u64, now: MonoUs) -> bool {
+        if self.rounds < FUTILE_ROUNDS || self.bytes < FUTILE_BYTES {
+            return false;
+        }
+        let stays = self.counted <= counted && now.since(self.at) < TRY_AGAIN_US;
+        if !stays {
+            *self = Futile::default();
+        }
+        stays
+    }
 }
 
 /// The limit, and what is known of keeping to it.
@@ -38,6 +83,7 @@ pub struct Eviction {
     pub(super) kept: AtomicU64,
     pub(super) in_flight: Mutex<VecDeque<InFlight>>,
     pub(super) in_flight_bytes: AtomicU64,
+    futile: Mutex<Futile>,
     /// Keys evicted.
     pub evicted: AtomicU64,
     exceeded_since: AtomicU64,
@@ -107,6 +153,17 @@ impl Eviction {
         }
     }
 
+    /// A round of evictions was to bring this much at once; `before` was counted ahead of it.
+    pub(super) fn note_round(&self, wanted: u64, before: u64, now: MonoUs) {
+        let counted = self.counted();
+        self.futile.lock().note(wanted, before.saturating_sub(counted), counted, now);
+    }
+
+    /// Whether evictions bring nothing now.
+    pub(super) fn brings_nothing(&self, now: MonoUs) -> bool {
+        self.futile.lock().is_now(self.counted(), now)
+    }
+
     /// These bytes were evicted, and are given back once replicas have applied the stream up to
     /// `at`.
     pub(super) fn note_in_flight(&self, flight: InFlight) {
@@ -117,10 +174,39 @@ impl Eviction {
                 last.bytes += flight.bytes;
                 last.at = flight.at;
                 last.is_deferred |= flight.is_deferred;
-                last.since = flight.since;
             }
             _ => in_flight.push_back(flight),
         }
         self.in_flight_bytes.store(in_flight.iter().map(|it| it.bytes).sum(), Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evictions_that_bring_nothing_end_until_memory_is_freed_or_for_a_while() {
+        let after = |rounds: u32, wanted, brought| {
+            let mut futile = Futile::default();
+            (0..rounds).for_each(|_| futile.note(wanted, brought, 100, MonoUs(5)));
+            futile
+        };
+        let now = MonoUs(6);
+        let is_now = |mut it: Futile| it.is_now(100, now);
+        assert!(is_now(after(FUTILE_ROUNDS, FUTILE_BYTES / 8, 0)));
+        assert!(is_now(after(FUTILE_ROUNDS, FUTILE_BYTES / 8, FUTILE_BYTES / 17)));
+        assert!(!is_now(after(FUTILE_ROUNDS, FUTILE_BYTES / 8, FUTILE_BYTES / 16)), "half of it");
+        assert!(!is_now(after(FUTILE_ROUNDS - 1, FUTILE_BYTES, 0)), "it may be chance");
+        assert!(!is_now(after(1000, FUTILE_BYTES / 1001, 0)), "it is too little to see");
+        assert!(!is_now(after(1000, 0, 0)), "nothing was to come at once");
+        let mut futile = after(FUTILE_ROUNDS, FUTILE_BYTES, 0);
+        futile.note(1, 1, 100, now);
+        assert!(!futile.is_now(100, now), "one has brought something");
+        let mut futile = after(FUTILE_ROUNDS, FUTILE_BYTES, 0);
+        assert!(futile.is_now(101, now) && futile.is_now(100, now));
+        assert!(!futile.is_now(99, now) && !futile.is_now(100, now), "memory has been freed");
+        let mut futile = after(FUTILE_ROUNDS, FUTILE_BYTES, 0);
+        assert!(!futile.is_now(100, MonoUs(5 + TRY_AGAIN_US)), "it is tried again");
     }
 }

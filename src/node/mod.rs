@@ -23,6 +23,7 @@ mod member_state;
 mod long_hold;
 mod turn;
 mod snapshot;
+mod held_data;
 mod sync;
 mod wire;
 mod disk_state;

@@ -83,7 +83,7 @@ impl ReplicaSet {
     /// long. The calling thread holds no member.
     pub fn libraries(&self) -> Arc<Libraries> {
         let member_list = self.member_list();
-        let others = member_list.iter().map(Arc::as_ref);
+        let others = member_list.iter().map(Arc::as_ref).filter(|it| it.is_sound());
         let readable = std::iter::once(self.member(self.master())).chain(others);
         let found = readable.filter_map(|it| self.read_unless_long(it)).next();
         found.map(|it| it.engine().libraries().clone()).unwrap_or_default()

@@ -181,7 +181,7 @@ impl ReplicaSet {
         command: &StreamCommand,
         shared: &mut Vec<KeySlot>,
     ) -> Result<Did, LinkFault> {
-        let Hosted { engine, apply_state } = &mut *guard.hosted;
+        let Hosted { engine, apply_state, .. } = &mut *guard.hosted;
         let ApplyState { decoder, effects, reply, .. } = apply_state;
         let words = &bytes[command.from..command.to];
         let Ok(Step::Ready { .. }) = decoder.poll(words) else { return Ok(Did::Nothing) };
@@ -228,7 +228,7 @@ impl ReplicaSet {
 /// About how many elements a write touches. Fails when it says a command that nobody knows: nothing
 /// of it is done then.
 fn look(hosted: &mut Hosted, repeat: &Repeat<'_>, write: &StreamWrite) -> Result<usize, LinkFault> {
-    let Hosted { engine, apply_state } = hosted;
+    let Hosted { engine, apply_state, .. } = hosted;
     let env = CallEnv::new(WallMs::NEVER_EXPIRES, 0);
     let mut elements = 0_usize;
     for command in repeat.batch.commands_of(write) {

@@ -21,6 +21,7 @@ use crate::base::time::{MonoUs, WallMs};
 use crate::command::{ExpiredKey, Uses};
 use crate::engine::{Effects, Engine, KeySlot, Thresholds};
 use crate::metrics::batch::Batch;
+use crate::metrics::latency_events::LatencyMonitor;
 use crate::replication::Log;
 use crate::route::MemberConfig;
 use crate::runtime::steps;
@@ -88,6 +89,8 @@ pub struct ReplicaSet {
     pub(super) on_disk: OnDisk,
     /// The limit of memory.
     pub eviction: Eviction,
+    /// What has taken long.
+    pub latency: LatencyMonitor,
     /// What feeds and failovers have seen, until the metrics collect it.
     pub seen: Mutex<Batch>,
 }
@@ -180,6 +183,7 @@ impl ReplicaSet {
             wire: Wire::default(),
             on_disk: OnDisk::default(),
             eviction: Eviction::default(),
+            latency: LatencyMonitor::default(),
             seen: Mutex::new(Batch::default()),
         }
     }

@@ -1,7 +1,7 @@
 //! Full resync in memory: a replica that was disconnected, or is new, becomes a copy of another
 //! member at one exact offset, and goes on from there.
 
-use super::member::{ApplyState, Member};
+use super::member::{ApplyState, DataMark, Member};
 use super::member_state::{Hold, MemberFlags};
 use super::replica_set::ReplicaSet;
 use super::snapshot::MemberWalk;
@@ -32,6 +32,7 @@ struct Copied {
     engine: Engine,
     at: Offset,
     due: VecDeque<PendingRecord<KeySlot>>,
+    mark: DataMark,
 }
 
 impl ReplicaSet {
@@ -119,6 +120,8 @@ impl ReplicaSet {
 
     /// A copy of `source` where it stands; `member` is sent the stream from there on.
     fn copy(&self, source: &Arc<Member>, member: &Member) -> Option<Copied> {
+        // From here on there is data of its own, though it is not in its place.
+        let mark = member.mark_data();
         let (source, at, due) = self.begin_copy(source, member)?;
         let mut copy = WalkCopy::new(source.walk.clone());
         let mut step = CopyStep::Some;
@@ -139,7 +142,7 @@ impl ReplicaSet {
         drop(source);
         let mut engine = self.new_engine();
         copy.put_into(&mut engine);
-        Some(Copied { engine, at, due })
+        Some(Copied { engine, at, due, mark })
     }
 
     /// A walk over `source` as it stands; `member` will be sent the stream from there on. Answers
@@ -173,6 +176,7 @@ impl ReplicaSet {
         hosted.engine.shared_mut().thresholds = self.thresholds();
         member.set_applying_since(copy.due.front().map(|it| it.at));
         hosted.apply_state = ApplyState { due: copy.due, ..ApplyState::new() };
+        let mark = hosted.mark.replace(copy.mark);
         member.state.set_replaying(false);
         member.set_applied(copy.at);
         let mut log = self.log.lock();
@@ -185,7 +189,7 @@ impl ReplicaSet {
             member.leave(MemberFlags::UNSYNCED);
         }
         drop((log, hosted));
-        lazyfree::free_async(old);
+        lazyfree::free_async((old, mark));
         fed.is_some()
     }
 }

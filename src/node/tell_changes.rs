@@ -51,7 +51,7 @@ impl MasterGuard<'_> {
     /// has read.
     #[cold]
     pub(super) fn tell_changes(&mut self) {
-        let MasterGuard { set, hosted, changed, reads, broadcast, by, .. } = self;
+        let MasterGuard { set, hosted, changed, reads, broadcast, by, told_left, .. } = self;
         let changes = &set.changes;
         hosted.engine.take_changed(changed);
         let reads = reads.take();
@@ -72,7 +72,7 @@ impl MasterGuard<'_> {
         if changed.iter().any(|it| it == Change::All) {
             changes.note_all(at.offset);
         }
-        sink.tell(changed, reads.as_deref(), at, *by);
+        sink.tell(changed, reads.as_deref(), at, *by, told_left);
     }
 
     /// Tells those who are told of all keys with a prefix, once for all that was written under this
@@ -81,7 +81,7 @@ impl MasterGuard<'_> {
     pub(super) fn tell_broadcast(&mut self) {
         let keys = std::mem::take(&mut self.broadcast);
         if let Some(sink) = self.set.changes.sink() {
-            sink.broadcast(&keys, self.set.position());
+            sink.broadcast(keys, self.set.position(), &mut self.told_left);
         }
     }
 }
@@ -109,6 +109,7 @@ mod tests {
             _: Option<&TransactionReads>,
             at: Position,
             _: Option<u64>,
+            _: &mut usize,
         ) {
             let shown = |it: Change<'_>| match it {
                 Change::Key { key, .. } => key.escape_ascii().to_string(),
@@ -121,7 +122,7 @@ mod tests {
             false
         }
 
-        fn broadcast(&self, _: &BroadcastKeys, _: Position) {}
+        fn broadcast(&self, _: BroadcastKeys, _: Position, _: &mut usize) {}
 
         fn forget(&self, at: Position) {
             self.0.lock().push(("forget".into(), at));

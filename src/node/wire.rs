@@ -17,11 +17,12 @@ use crate::base::position::{Offset, Position, ReplId};
 use crate::base::time::MonoUs;
 use crate::engine::rdb::FileInfo;
 use crate::engine::{Engine, KeySlot, Walk};
+use crate::metrics::latency_events::LatencyEvent;
 use crate::replication::{
     DisconnectReason, FollowerId, FollowerKind, FollowerState, Log, PeerFault,
 };
 use crate::route::CountHosted;
-use crate::runtime::steps;
+use crate::runtime::{clock, steps};
 use bytes::Bytes;
 use event_listener::EventListener;
 use std::sync::Arc;
@@ -135,10 +136,14 @@ impl ReplicaSet {
     /// So many walks over the same keys begin; `None` if that were too many. Nobody is copied: all
     /// locks are held for a moment.
     fn begin_snapshots(&self, id: Option<FollowerId>, count: usize) -> Option<Begun> {
-        match self.source_of_snapshot() {
+        let began = clock::mono_now();
+        let begun = match self.source_of_snapshot() {
             Some(source) => self.walk_replica(&source, id, count),
             None => self.walk_master(id, count),
-        }
+        };
+        let took_us = clock::mono_now().since(began);
+        self.latency.note(LatencyEvent::Fork, took_us, clock::wall_now());
+        begun
     }
 
     /// The follower gets a copy of what the stream has made until now. Answers where that is, and

@@ -176,8 +176,7 @@ mod tests {
         let mut buffer = [const { MaybeUninit::uninit() }; 4096];
         let mut reader = Reader::new(&watch, &mut buffer);
         let mode = |path: &Path| lstat(path).unwrap().st_mode & 0o777;
-        // The umask of a test is that of all of them, so it is what it is: more than this it does not
-        // take away from the owner.
+        // The umask is that of all tests, so it is what it is: from the owner it takes nothing.
         for owner in [0o700, 0o600, 0o400] {
             let path = dir.path().join(format!("{owner:o}"));
             let acceptor = Acceptor::unix(&path, Some(owner)).unwrap();

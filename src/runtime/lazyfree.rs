@@ -29,6 +29,8 @@ const BETWEEN_LOOKS: Duration = Duration::from_micros(100);
 
 static WAITING: AtomicU64 = AtomicU64::new(0);
 static FREED: AtomicU64 = AtomicU64::new(0);
+/// Of those, what was done when they were counted from 0 again.
+static FORGOTTEN: AtomicU64 = AtomicU64::new(0);
 static OWNERS: Mutex<Vec<Arc<Inbox>>> = Mutex::new(Vec::new());
 
 type Remains = Box<dyn Any + Send>;
@@ -38,14 +40,19 @@ pub fn waiting() -> u64 {
     WAITING.load(Relaxed)
 }
 
-/// Frees that are done.
+/// Frees that are done, since the process began.
 pub fn freed() -> u64 {
     FREED.load(Relaxed)
 }
 
-/// Counts the frees that are done from 0 again.
+/// Frees that are done since they were counted from 0 again.
+pub fn freed_lately() -> u64 {
+    freed().saturating_sub(FORGOTTEN.load(Relaxed))
+}
+
+/// Counts the frees that are done from 0 again, where they are shown.
 pub fn reset_freed() {
-    FREED.store(0, Relaxed);
+    FORGOTTEN.store(freed(), Relaxed);
 }
 
 /// Drops `remains` elsewhere.
@@ -132,4 +139,22 @@ fn rest(remains: Remains) {
     drop(remains);
     WAITING.fetch_sub(1, Relaxed);
     FREED.fetch_add(1, Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_for_frees_sees_none_taken_back() {
+        let before = freed();
+        free_async(vec![0_u8; 100]);
+        while freed() == before {
+            thread::yield_now();
+        }
+        let done = freed();
+        reset_freed();
+        let lately = freed_lately();
+        assert!(done + lately <= freed(), "{lately} since {done}");
+    }
 }

@@ -41,9 +41,9 @@ fn take(number: RawFd, name: String) -> Result<PassedSocket, String> {
     if !leads_to.is_ok_and(|it| it.to_string_lossy().starts_with("socket:")) {
         return Err(format!("descriptor {number}, which LISTEN_FDS counts, is no socket"));
     }
-    // SAFETY: it is open, as was just seen. LISTEN_PID says that it was opened for this process, which
-    // has not opened it and takes it this once: nobody else has it. No safe function takes over what
-    // a parent has opened.
+    // SAFETY: it is open, as was just seen. LISTEN_PID says that it was opened for this process,
+    // which has not opened it and takes it this once: nobody else has it. No safe function takes
+    // over what a parent has opened.
     let descriptor = unsafe { OwnedFd::from_raw_fd(number) };
     Ok(PassedSocket { name, descriptor })
 }

@@ -40,6 +40,24 @@ pub fn machine_bytes() -> u64 {
     kb.unwrap_or(0) * 1024
 }
 
+/// Bytes of memory that its control group may have, where that is bounded: a container's, or a
+/// service's.
+pub fn allowed_bytes() -> Option<u64> {
+    let text = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    // A container sees its own as the root of all.
+    let own = text.lines().find_map(|it| it.strip_prefix("0::/")).unwrap_or_default();
+    let bound = |group: &str| {
+        let path = Path::new("/sys/fs/cgroup").join(group).join("memory.max");
+        bound_in(&fs::read_to_string(path).ok()?)
+    };
+    [own, ""].into_iter().filter_map(bound).min()
+}
+
+/// The number of bytes in a file of a control group; `max` is none.
+fn bound_in(text: &str) -> Option<u64> {
+    text.trim().parse().ok()
+}
+
 /// Processor seconds it has used.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct CpuSeconds {
@@ -170,6 +188,13 @@ mod tests {
         assert!(0 < resident_bytes() && resident_bytes() < machine_bytes());
         assert!(0.0 <= cpu().user);
         assert!(system_name().starts_with("Linux "));
+    }
+
+    #[test]
+    fn a_control_group_is_bounded_where_it_says_so() {
+        assert_eq!(bound_in("536870912\n"), Some(512 << 20));
+        assert_eq!([bound_in("max\n"), bound_in("")], [None, None]);
+        assert!(allowed_bytes().is_none_or(|it| it != 0));
     }
 
     #[test]

@@ -4,7 +4,6 @@ use super::proxy_header::{HeaderFault, ProxyHeader, parse};
 use super::stream::{Socket, Stream};
 use crate::base::limits::PROXY_HEADER_BYTES_MAX;
 use rustix::net::{RecvFlags, recv};
-use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 
@@ -13,17 +12,9 @@ use std::io::{self, ErrorKind};
 pub enum Unproxied {
     /// What has come is none.
     Fault(HeaderFault),
-    /// The socket has failed.
+    /// The socket has failed, or was closed before anything came: so do those who only look
+    /// whether somebody listens.
     Socket(io::Error),
-}
-
-impl fmt::Display for Unproxied {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Unproxied::Fault(fault) => fault.fmt(f),
-            Unproxied::Socket(error) => error.fmt(f),
-        }
-    }
 }
 
 impl From<HeaderFault> for Unproxied {
@@ -39,8 +30,8 @@ impl From<io::Error> for Unproxied {
 }
 
 /// Takes the header out of a socket, and nothing behind it: where TLS is spoken, its handshake is
-/// next. Takes as long as the peer likes; the calling worker watches the socket meanwhile. Where there
-/// is none, the socket is closed after `last_word`.
+/// next. Takes as long as the peer likes; the calling worker watches the socket meanwhile. Where
+/// there is none, the socket is closed after `last_word`.
 pub async fn take_header(
     socket: Socket,
     last_word: impl FnOnce(&Socket),
@@ -66,6 +57,7 @@ pub async fn take_header(
 fn take_some(socket: &Socket, taken: &mut Vec<u8>) -> Result<Option<ProxyHeader>, Unproxied> {
     let mut ahead = [0; PROXY_HEADER_BYTES_MAX];
     let count = match receive(socket, &mut ahead, RecvFlags::PEEK)? {
+        0 if taken.is_empty() => return Err(io::Error::from(ErrorKind::UnexpectedEof).into()),
         0 => return Err(HeaderFault::Cut.into()),
         count => count,
     };

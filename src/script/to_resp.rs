@@ -133,10 +133,14 @@ impl Writer<'_> {
         }
         stack.get(-1, b"big_number");
         if let Some(text) = stack.string(-1) {
-            if self.protocol == Protocol::Resp3 {
-                self.big_number(text)
-            } else {
-                self.bulk(text)
+            let line: Vec<u8> = text.iter().map(plain).collect();
+            match self.protocol {
+                Protocol::Resp3 => {
+                    self.out.push(b'(');
+                    self.out.extend_from_slice(&line);
+                    self.out.extend_from_slice(b"\r\n");
+                }
+                Protocol::Resp2 => self.bulk(&line),
             }
             return stack.pop(2);
         }
@@ -208,17 +212,7 @@ impl Writer<'_> {
         while let (b'-', [rest @ .., b'\r' | b'\n']) = (kind, text) {
             text = rest;
         }
-        let plain = |it: &u8| if matches!(it, b'\r' | b'\n') { b' ' } else { *it };
         self.out.extend(text.iter().map(plain));
-        self.out.extend_from_slice(b"\r\n");
-    }
-
-    fn big_number(&mut self, digits: &[u8]) {
-        let start = self.out.len();
-        self.out.push(b'(');
-        self.out.extend_from_slice(digits);
-        let digits = self.out[start..].iter_mut();
-        digits.filter(|it| matches!(**it, b'\r' | b'\n')).for_each(|it| *it = b' ');
         self.out.extend_from_slice(b"\r\n");
     }
 
@@ -260,4 +254,9 @@ impl Writer<'_> {
         let null: &[u8] = if self.protocol == Protocol::Resp3 { b"_\r\n" } else { b"$-1\r\n" };
         self.out.extend_from_slice(null);
     }
+}
+
+/// A byte of a reply that is one line.
+fn plain(byte: &u8) -> u8 {
+    if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }
 }

@@ -146,9 +146,8 @@ impl AlertChecks {
     fn failover(&mut self, server: &Server, now: MonoUs) -> Option<Reading> {
         let set = &server.set;
         let (id, what) = if let Some(upstream) = &server.upstream {
-            let at = upstream.view().master?.index();
-            let name = upstream.members().get(at)?.described.name.clone();
-            (name.clone(), format!("the master has changed: it is {name}"))
+            let name = upstream.view().master.map(|it| upstream.member(it).described.name.clone());
+            return self.failover_upstream(name, now);
         } else if let Some(remote) = set.remote() {
             let address = remote.address.to_string();
             let what = format!("the master has changed: this set follows {address}");
@@ -159,12 +158,23 @@ impl AlertChecks {
             let what = format!("the master has changed: it is {name}");
             (set.history().replid.to_string(), what)
         };
+        Some(self.count_failovers(id, what, now))
+    }
+
+    /// While no real server is the master, the last is remembered: none has taken its place yet.
+    fn failover_upstream(&mut self, master: Option<String>, now: MonoUs) -> Option<Reading> {
+        let name = master.or_else(|| self.master.clone())?;
+        let what = format!("the master has changed: it is {name}");
+        Some(self.count_failovers(name, what, now))
+    }
+
+    fn count_failovers(&mut self, id: String, what: String, now: MonoUs) -> Reading {
         if self.master.as_ref().is_some_and(|it| *it != id) {
             self.failovers += 1;
         }
         self.master = Some(id);
         let count = self.recent_failovers.within(LATELY, self.failovers, now);
-        Some(of_server(AlertKind::Failover, count, 0, what))
+        of_server(AlertKind::Failover, count, 0, what)
     }
 
     fn storm(&mut self, server: &Server, settings: &Config, now: MonoUs) -> Option<Reading> {
@@ -315,13 +325,14 @@ fn closed_gate(server: &Server, settings: &Config, now: MonoUs) -> Option<Readin
 
 fn memory(server: &Server, settings: &Config) -> Reading {
     let (resident, machine) = (server.memory().resident, process::machine_bytes());
-    let percent = u128::from(resident) * 100 / u128::from(machine.max(1));
-    let what = format!(
-        "this process has {} of the machine's {}",
-        shown_bytes(resident),
-        shown_bytes(machine)
-    );
-    let value = Some(percent as u64).filter(|_| machine != 0);
+    let (most, whose) = match process::allowed_bytes() {
+        Some(allowed) if allowed < machine || machine == 0 => (allowed, "its control group's"),
+        Some(_) | None => (machine, "the machine's"),
+    };
+    let percent = u128::from(resident) * 100 / u128::from(most.max(1));
+    let what =
+        format!("this process has {} of {whose} {}", shown_bytes(resident), shown_bytes(most));
+    let value = Some(percent as u64).filter(|_| most != 0);
     let threshold = settings.alerts.memory_percent as u64;
     Reading { value, ..of_server(AlertKind::Memory, 0, threshold, what) }
 }
@@ -414,6 +425,22 @@ mod tests {
         assert_eq!([with(&[]), with(&[None])], [None, None], "there is nobody who could");
         assert_eq!(with(&[Some(false), None]), Some(Some(1)));
         assert_eq!(with(&[Some(false), Some(true)]), Some(Some(0)));
+    }
+
+    #[test]
+    fn a_failover_is_counted_on_while_nobody_is_master() {
+        let (mut checks, at) = (AlertChecks::default(), |s: u64| MonoUs(s * 1_000_000));
+        let mut count = |name: Option<&str>, s| {
+            let reading = checks.failover_upstream(name.map(str::to_owned), at(s));
+            reading.map(|it| (it.value, it.what))
+        };
+        assert_eq!(count(None, 1), None, "nobody knows of any");
+        assert_eq!(count(Some("n1"), 2).map(|it| it.0), Some(Some(0)));
+        assert_eq!(count(None, 3).map(|it| it.0), Some(Some(0)));
+        let told = Some((Some(1), "the master has changed: it is n2".to_owned()));
+        assert_eq!(count(Some("n2"), 4), told);
+        assert_eq!(count(None, 5), told);
+        assert_eq!(count(Some("n2"), 6), told);
     }
 
     #[test]

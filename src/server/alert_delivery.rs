@@ -8,7 +8,7 @@ use crate::base::hysteresis::Edge;
 use crate::config::Webhook;
 use crate::metrics::json::Json;
 use crate::runtime::{clock, hooks, tasks};
-use crate::state::{Alert, Changed, Server};
+use crate::state::{Alert, Changed, Ending, Server};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -75,6 +75,11 @@ fn state(edge: Edge) -> &'static str {
     }
 }
 
+/// Why it is over; empty while it is not.
+fn why(ending: Option<Ending>) -> &'static str {
+    ending.map_or("", Ending::as_str)
+}
+
 fn log(changed: &Changed) {
     let Alert { kind, subject, value, worst, threshold, what, .. } = &changed.alert;
     let name = kind.as_str();
@@ -91,27 +96,23 @@ fn log(changed: &Changed) {
              what={what:?}"
         ),
         Edge::Cleared { after_us } => log::info!(
-            "event=alert-cleared {about} value={value} worst={worst} unit={unit} after-ms={}",
-            after_us / 1000
+            "event=alert-cleared {about} value={value} worst={worst} unit={unit} after-ms={} \
+             why={}",
+            after_us / 1000,
+            why(changed.ending)
         ),
     }
 }
 
 /// What programs are told.
 fn json(server: &Server, changed: &Changed) -> String {
-    let Changed { alert, edge } = changed;
+    let Changed { alert, edge, ending } = changed;
     let mut json = Json::default();
     json.object(|it| {
         it.name("alert").string(alert.kind.as_str());
         it.name("state").string(state(*edge));
-        it.name("member").string(alert.subject.member());
-        it.name("route").string(alert.subject.route());
-        it.name("what").string(&alert.what);
-        it.name("value").number(alert.value);
-        it.name("worst").number(alert.worst);
-        it.name("threshold").number(alert.threshold);
-        it.name("unit").string(alert.kind.unit());
-        it.name("since-ms").number(alert.since.0);
+        it.name("why").string(why(*ending));
+        alert.describe(it);
         it.name("at-ms").number(clock::wall_now().0);
         it.name("port").number(server.process_info.port);
         it.name("run-id").string(&server.process_info.run_id);

@@ -7,6 +7,7 @@ use super::notices::Notices;
 use crate::base::limits::EXPIRE_KEYS_MAX;
 use crate::base::time::MonoUs;
 use crate::engine::Effects;
+use crate::metrics::latency_events::LatencyEvent;
 use crate::node;
 use crate::runtime::{clock, tasks};
 use crate::state::Server;
@@ -96,9 +97,12 @@ async fn expire(server: &Server) {
             if server.set.is_following() {
                 return;
             }
+            let began = clock::mono_now();
             let mut transaction = writing.begin(&mut effects, now);
             let expired = transaction.expire_due(wall, EXPIRE_KEYS_MAX);
             transaction.commit_each();
+            let took_us = clock::mono_now().since(began);
+            server.set.latency.note(LatencyEvent::ExpireCycle, took_us, clock::wall_now());
             expired
         };
         if expired < EXPIRE_KEYS_MAX {

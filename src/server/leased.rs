@@ -25,22 +25,33 @@ pub async fn forward_leased(
     mut forwarded: Forwarded,
     how: Leased,
 ) -> JobReply {
-    if let Some(upstream) = &server.upstream {
-        upstream.switchover.over().await;
-    }
+    let switchover = server.upstream.as_ref().map(|it| &it.switchover);
+    // What ends by itself is waited for by a switchover, and what comes later waits for that.
+    let _work = match (how, switchover) {
+        (Leased::Watch | Leased::WatchMore | Leased::Exec, Some(switchover)) => {
+            Some(switchover.enter().await)
+        }
+        (Leased::Once, Some(switchover)) => {
+            switchover.over().await;
+            None
+        }
+        (Leased::Kill, _) | (_, None) => None,
+    };
+    let remote = server.set.remote();
+    let is_of_now = |it: &Lease| remote.as_ref().is_some_and(|remote| remote.address == it.of);
     let lease = server.forwarding.take_lease(client.id);
-    let kept = lease.filter(|it| it.protocol == forwarded.protocol);
-    if kept.is_none() && how == Leased::Exec {
-        // What it watched has ended with its connection: nobody knows what has changed since.
-        let reply = Ok(aborted(&forwarded));
-        return JobReply { reply, wrote: None };
+    let kept = lease.filter(|it| it.protocol == forwarded.protocol && is_of_now(it));
+    if kept.is_none()
+        && let Some(reply) = ended(how, &forwarded)
+    {
+        return JobReply { reply: Ok(reply), wrote: None };
     }
     let (db, protocol, unblocked) = (forwarded.db, forwarded.protocol, forwarded.unblocked.take());
     let mut place = None;
     let (connection, selected) = match kept {
-        Some(Lease { link, db, master, place: its, .. }) => {
+        Some(Lease { link, of, db, master, place: its, .. }) => {
             place = its;
-            (MasterConnection { link, master: Mutex::new(master) }, Some(db))
+            (MasterConnection { link, of, master: Mutex::new(master) }, Some(db))
         }
         None if !has_place(server, &mut place) => {
             return failed(forwarded, &codes::PRIVATE_LIMIT.to_string());
@@ -61,9 +72,9 @@ pub async fn forward_leased(
     }
     let (reply, connection) = exchange(server, connection, selected, forwarded).await;
     match (how, connection) {
-        (Leased::Watch, Some(connection)) => {
-            let MasterConnection { link, master } = connection;
-            let lease = Lease { link, db, protocol, master: master.into_inner(), place };
+        (Leased::Watch | Leased::WatchMore, Some(connection)) => {
+            let MasterConnection { link, of, master } = connection;
+            let lease = Lease { link, of, db, protocol, master: master.into_inner(), place };
             server.forwarding.put_lease(client.id, lease);
         }
         (_, Some(connection)) => leased_pool::give_back(server, connection, protocol),
@@ -89,11 +100,15 @@ fn has_place(server: &Server, place: &mut Option<PrivatePlace>) -> bool {
     true
 }
 
-/// What EXEC answers when a watched key has changed.
-fn aborted(forwarded: &Forwarded) -> Vec<u8> {
-    match forwarded.protocol {
-        Protocol::Resp2 => b"*-1\r\n".to_vec(),
-        Protocol::Resp3 => b"_\r\n".to_vec(),
+/// What is answered where what the client watched has ended with its connection: nobody knows what
+/// has changed since, so its EXEC is answered as if a watched key had, whatever it watches more.
+/// `None` of what begins anew.
+fn ended(how: Leased, forwarded: &Forwarded) -> Option<Vec<u8>> {
+    match (how, forwarded.protocol) {
+        (Leased::Exec, Protocol::Resp2) => Some(b"*-1\r\n".to_vec()),
+        (Leased::Exec, Protocol::Resp3) => Some(b"_\r\n".to_vec()),
+        (Leased::WatchMore, _) => Some(b"+OK\r\n".to_vec()),
+        (Leased::Watch | Leased::Once | Leased::Kill, _) => None,
     }
 }
 

@@ -19,30 +19,37 @@ pub async fn take(server: &Arc<Server>, protocol: Protocol) -> Option<MasterConn
     server.upstream.as_ref()?;
     let address = server.set.remote()?.address.clone();
     let idle = server.forwarding.idle.take(&address, protocol, clock::mono_now())?;
-    let connection = MasterConnection { link: idle.link, master: Mutex::new(found(None)) };
-    tasks::within(PATIENCE, is_there(connection)).await?
+    let master = Mutex::new(found(None));
+    let connection = MasterConnection { link: idle.link, of: address, master };
+    tasks::within(PATIENCE, is_there(server, connection)).await?
 }
 
-/// The connection, if its server is there and a master. Nothing of a client's was sent before.
-async fn is_there(connection: MasterConnection) -> Option<MasterConnection> {
+/// The connection, if its server is there and a master of the set's history: one that was deposed
+/// may still say that it is a master. Nothing of a client's was sent before.
+async fn is_there(server: &Server, connection: MasterConnection) -> Option<MasterConnection> {
     let mut bytes = Vec::new();
     encode_command(&mut bytes, ASK_MASTER_INFO.into_iter());
     connection.send(&bytes).await.ok()?;
     let told = connection.replies().next(&connection).await.ok()?;
-    let info = MasterInfo::read(&told).filter(|it| it.is_master)?;
+    let is_ours = |it: &MasterInfo| it.is_master && it.at.replid == server.set.history().replid;
+    let info = MasterInfo::read(&told).filter(is_ours)?;
     *connection.master.lock() = found(Some(info.at.replid));
     Some(connection)
 }
 
-/// Cleans one whose client does not need it any more, and keeps it.
+/// Cleans one whose client does not need it any more, and keeps it. One to whoever was the master
+/// before ends here.
 pub fn give_back(server: &Arc<Server>, connection: MasterConnection, protocol: Protocol) {
-    let Some(remote) = server.set.remote().filter(|_| server.upstream.is_some()) else { return };
-    let (address, server) = (remote.address.clone(), server.clone());
+    let is_of_now = server.set.remote().is_some_and(|it| it.address == connection.of);
+    if server.upstream.is_none() || !is_of_now {
+        return;
+    }
+    let server = server.clone();
     tasks::spawn(async move {
         let cleaned = tasks::within(PATIENCE, clean(&server, &connection, protocol)).await;
         if cleaned == Some(true) {
-            let (link, since) = (connection.link, clock::mono_now());
-            let idle = IdleLink { link, protocol, address, since };
+            let (MasterConnection { link, of, .. }, since) = (connection, clock::mono_now());
+            let idle = IdleLink { link, protocol, address: of, since };
             server.forwarding.idle.put(idle, since);
         }
     });

@@ -9,7 +9,7 @@ use crate::base::limits::{
 use crate::config::Proxies;
 use crate::runtime::acceptor::Acceptor;
 use crate::runtime::handshake::shake_hands;
-use crate::runtime::proxied::take_header;
+use crate::runtime::proxied::{Unproxied, take_header};
 use crate::runtime::proxy_header::ProxyHeader;
 use crate::runtime::stream::{Peer, Socket};
 use crate::runtime::{clock, tasks};
@@ -210,7 +210,12 @@ async fn take_proxy_header(
             server.proxied.headers.fetch_add(1, Relaxed);
             return Some(taken);
         }
-        Some(Either::Left((Err(why), _))) => why.to_string(),
+        Some(Either::Left((Err(Unproxied::Fault(fault)), _))) => fault.to_string(),
+        // Those who only look whether somebody listens are none to tell of.
+        Some(Either::Left((Err(Unproxied::Socket(error)), _))) => {
+            log::debug!("event=closed peer={} why={error}", peer.address);
+            return None;
+        }
         Some(Either::Right(_)) => return None,
         None => "the header takes too long".to_owned(),
     };

@@ -1,6 +1,7 @@
 //! A connection to the remote master, of which we are the client.
 
 use super::question::{Question, found};
+use crate::base::remote_address::RemoteAddress;
 use crate::node::{FoundMaster, ReplicaSet};
 use crate::replication::{ASK_MASTER_INFO, MasterInfo};
 use crate::resp::{Protocol, ReplyScanner, encode_command};
@@ -71,6 +72,8 @@ impl From<io::Error> for Fault {
 pub struct MasterConnection {
     /// The bytes.
     pub link: Link,
+    /// The master that the set followed when it was made.
+    pub of: RemoteAddress,
     /// Whom it has found.
     pub master: Mutex<FoundMaster>,
 }
@@ -155,7 +158,8 @@ async fn open(server: &Arc<Server>, protocol: Protocol) -> Result<MasterConnecti
     let remote = server.set.remote().ok_or(Fault::NoMaster)?;
     let (mut host, mut port) = (remote.address.host.clone(), remote.address.port);
     for above in 0..CHAIN_MAX {
-        let (connection, role) = open_at(server, protocol, &host, port).await?;
+        let there = RemoteAddress { host, port };
+        let (connection, role) = open_at(server, protocol, &there, &remote.address).await?;
         match master_of(&role) {
             None => {
                 remote.note_above(above);
@@ -171,15 +175,15 @@ async fn open(server: &Arc<Server>, protocol: Protocol) -> Result<MasterConnecti
 async fn open_at(
     server: &Arc<Server>,
     protocol: Protocol,
-    host: &str,
-    port: u16,
+    there: &RemoteAddress,
+    of: &RemoteAddress,
 ) -> Result<(MasterConnection, Vec<u8>), Fault> {
     let tls = match server.upstream {
         Some(_) => server.tls.upstream(),
         None => server.tls.master(),
     };
-    let link = Link::connect_as(host, port, tls.as_ref()).await?;
-    let connection = MasterConnection { link, master: Mutex::new(found(None)) };
+    let link = Link::connect_as(&there.host, there.port, tls.as_ref()).await?;
+    let connection = MasterConnection { link, of: of.clone(), master: Mutex::new(found(None)) };
     let settings = server.settings();
     let mut hello: Vec<Vec<&str>> = Vec::new();
     let upstream = settings.upstream.as_ref();
@@ -200,7 +204,8 @@ async fn open_at(
     let (mut replies, mut role) = (connection.replies(), Vec::new());
     for _ in &hello {
         role = replies.next(&connection).await?;
-        if let Some(text) = role.strip_prefix(b"-") {
+        // One that is busy with a script tells nothing of itself, and can still be told to end it.
+        if let Some(text) = role.strip_prefix(b"-").filter(|it| !it.starts_with(b"BUSY ")) {
             return Err(Fault::Refused(String::from_utf8_lossy(text).trim_end().to_owned()));
         }
     }

@@ -25,8 +25,8 @@ enum Purpose {
     Http,
 }
 
-/// Opens all that the configuration names. What was passed to this process is taken for it, by name,
-/// and not opened again.
+/// Opens all that the configuration names. What was passed to this process is taken for it, by
+/// name, and not opened again.
 pub fn open(config: &Config, passed: Vec<PassedSocket>) -> Result<Opened, String> {
     let names: Vec<&str> = passed.iter().map(|it| it.name.as_str()).collect();
     let purposes = purposes(&names, &config.listeners)?;
@@ -91,8 +91,8 @@ fn passed_http(config: &Config, acceptor: Acceptor) -> Result<Acceptor, String> 
     Ok(acceptor)
 }
 
-/// What each of the passed sockets is for. One with a listener's name is that listener's; those that
-/// nobody has named are for the listeners that have none, in order.
+/// What each of the passed sockets is for. One with a listener's name is that listener's; those
+/// that nobody has named are for the listeners that have none, in order.
 fn purposes(names: &[&str], listeners: &[config::Listener]) -> Result<Vec<Purpose>, String> {
     let named = |name: &str| {
         let at = listeners.iter().position(|it| it.name == name);
@@ -141,8 +141,8 @@ mod tests {
         assert_eq!(unnamed.unwrap_err(), "more sockets were passed than there are listeners");
         assert_eq!(of(&["", "main", "a.socket"]), Ok(vec![Listener(1), Listener(0), Listener(2)]));
         let why = of(&["main", "mian"]).unwrap_err();
-        let told = "a socket `mian` was passed, and no listener has this name: there are main, tls, \
-                    /s, and http";
+        let told = "a socket `mian` was passed, and no listener has this name: there are main, \
+                    tls, /s, and http";
         assert_eq!(why, told);
     }
 }

@@ -27,6 +27,8 @@ pub struct Subscriptions {
     channels: BTreeSet<Bytes>,
     patterns: BTreeSet<Bytes>,
     shard_channels: BTreeSet<Bytes>,
+    /// Of all names.
+    name_bytes: usize,
     told: Option<Position>,
 }
 
@@ -50,12 +52,17 @@ impl Subscriptions {
 
     /// Adds a name. Answers whether it is new.
     pub fn add(&mut self, kind: SubscriptionKind, name: Bytes) -> bool {
-        self.of_mut(kind).insert(name)
+        let bytes = name.len();
+        let is_new = self.of_mut(kind).insert(name);
+        self.name_bytes += if is_new { bytes } else { 0 };
+        is_new
     }
 
     /// Takes a name out. Answers whether it was there.
     pub fn remove(&mut self, kind: SubscriptionKind, name: &[u8]) -> bool {
-        self.of_mut(kind).remove(name)
+        let was_there = self.of_mut(kind).remove(name);
+        self.name_bytes -= if was_there { name.len() } else { 0 };
+        was_there
     }
 
     /// Takes all names out.
@@ -67,6 +74,12 @@ impl Subscriptions {
     /// How many there are of all kinds.
     pub fn len(&self) -> usize {
         self.channels.len() + self.patterns.len() + self.shard_channels.len()
+    }
+
+    /// Bytes of memory that they take, but for the allocator's: here, and where messages look for
+    /// their receivers.
+    pub fn kept_bytes(&self) -> usize {
+        self.name_bytes + self.len() * 2 * size_of::<Bytes>()
     }
 
     /// Whether there are none.
@@ -162,15 +175,16 @@ mod tests {
         assert_eq!(subscriptions.counted_with(SubscriptionKind::ShardChannel), 1);
         assert!(subscriptions.remove(SubscriptionKind::Pattern, b"a"));
         assert!(!subscriptions.remove(SubscriptionKind::Pattern, b"a"));
+        assert_eq!(subscriptions.kept_bytes(), 2 + 4 * size_of::<Bytes>());
         assert_eq!((subscriptions.len(), subscriptions.take_names().len()), (2, 2));
-        assert!(subscriptions.is_empty());
+        assert!(subscriptions.is_empty() && subscriptions.kept_bytes() == 0);
     }
 
     #[test]
     fn nothing_is_subscribed_before_the_first_name_and_after_the_last() {
         let mut subscriptions = Subscriptions::default();
         assert!(subscriptions.is_empty());
-        subscriptions.channels.insert("news".into());
+        subscriptions.add(SubscriptionKind::Channel, "news".into());
         assert!(!subscriptions.is_empty());
         assert_eq!(subscriptions.take_names().len(), 1);
         assert!(subscriptions.is_empty());

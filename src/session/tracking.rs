@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use std::collections::BTreeSet;
+use std::ops::Bound;
 
 /// Which reads are cached, where not all are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -41,9 +42,22 @@ impl Tracking {
         }
     }
 
+    /// Bytes of memory that its prefixes take, but for the allocator's.
+    pub fn kept_bytes(&self) -> usize {
+        let bytes = |it: &BTreeSet<Bytes>| {
+            it.iter().map(Bytes::len).sum::<usize>() + it.len() * 2 * size_of::<Bytes>()
+        };
+        self.prefixes.as_ref().map_or(0, bytes)
+    }
+
     /// Whether it may cache this key, once it has read it.
     pub fn may_cache(&self, key: &[u8]) -> bool {
-        let begins = |it: &BTreeSet<Bytes>| it.iter().any(|it| key.starts_with(it));
+        // None but the empty one begins with another.
+        let begins = |all: &BTreeSet<Bytes>| {
+            let upto = (Bound::Unbounded, Bound::Included(key));
+            let before = all.range::<[u8], _>(upto).next_back();
+            all.contains(&b""[..]) || before.is_some_and(|it| key.starts_with(it))
+        };
         self.prefixes.as_ref().map_or_else(|| self.caches_read(), begins)
     }
 }

@@ -58,6 +58,11 @@ impl Watches {
         self.all.len()
     }
 
+    /// Bytes of memory that they take, but for the allocator's.
+    pub fn kept_bytes(&self) -> usize {
+        self.bytes + self.all.len() * size_of::<Watch>()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()

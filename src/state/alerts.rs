@@ -2,6 +2,7 @@
 
 use crate::base::hysteresis::{Edge, Found, Hysteresis};
 use crate::base::time::{MonoUs, WallMs};
+use crate::metrics::json::Json;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 
@@ -146,6 +147,20 @@ pub struct Alert {
     pub what: String,
 }
 
+impl Alert {
+    /// Writes what it is about and how it stands into an object, behind its name.
+    pub fn describe(&self, object: &mut Json) {
+        object.name("member").string(self.subject.member());
+        object.name("route").string(self.subject.route());
+        object.name("what").string(&self.what);
+        object.name("value").number(self.value);
+        object.name("worst").number(self.worst);
+        object.name("threshold").number(self.threshold);
+        object.name("unit").string(self.kind.unit());
+        object.name("since-ms").number(self.since.0);
+    }
+}
+
 /// An alert that has been raised or cleared.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Changed {
@@ -153,6 +168,30 @@ pub struct Changed {
     pub alert: Alert,
     /// How it has changed.
     pub edge: Edge,
+    /// Why, where it is over.
+    pub ending: Option<Ending>,
+}
+
+/// Why an alert is over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ending {
+    /// What was measured is well below the threshold.
+    Below,
+    /// What it was about is gone: nothing is known of it any more.
+    Gone,
+    /// Nobody wants to know any more.
+    Unwatched,
+}
+
+impl Ending {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Ending::Below => "below",
+            Ending::Gone => "gone",
+            Ending::Unwatched => "unwatched",
+        }
+    }
 }
 
 /// All that is known of alerts.
@@ -181,15 +220,16 @@ impl Alerts {
         let mut changed = Vec::new();
         all.retain(|place, tracked| {
             let reading = found.remove(place).filter(|it| is_watched(it.kind));
-            let edge = match &reading {
-                Some(reading) => tracked.read(reading, now, wall),
-                None if !is_watched(place.0) => tracked.state.end(now),
-                None => {
-                    tracked.alert.value = 0;
-                    tracked.state.check(Found::Under, now)
-                }
+            let (edge, ending) = match &reading {
+                Some(reading) => (tracked.read(reading, now, wall), Ending::Below),
+                None if !is_watched(place.0) => (tracked.state.end(now), Ending::Unwatched),
+                // What was measured last stays: it has not become better.
+                None => (tracked.state.check(Found::Under, now), Ending::Gone),
             };
-            changed.extend(edge.map(|edge| Changed { alert: tracked.alert.clone(), edge }));
+            changed.extend(edge.map(|edge| {
+                let ending = (edge != Edge::Raised).then_some(ending);
+                Changed { alert: tracked.alert.clone(), edge, ending }
+            }));
             reading.is_some() || tracked.state.is_raised()
         });
         let room = TRACKED_MAX.saturating_sub(all.len());
@@ -289,9 +329,23 @@ mod tests {
     fn who_is_gone_is_cleared_and_forgotten() {
         let alerts = Alerts::default();
         (0..5).for_each(|at| drop(check(&alerts, &[reading("n2", 200)], at)));
-        let told: Vec<_> = (5..15).flat_map(|at| check(&alerts, &[], at)).collect();
-        assert_eq!(told, [("n2".to_owned(), false)]);
+        let gone: Vec<_> = (5..15)
+            .flat_map(|at| alerts.check(Vec::new(), |_| true, MonoUs(at), WallMs(at)))
+            .collect();
+        assert_eq!(gone.len(), 1);
+        assert_eq!((gone[0].ending, gone[0].alert.value), (Some(Ending::Gone), 200));
         assert!(alerts.all().is_empty());
+    }
+
+    #[test]
+    fn what_has_become_better_says_so() {
+        let alerts = Alerts::default();
+        let check =
+            |value, at| alerts.check(vec![reading("n2", value)], |_| true, MonoUs(at), WallMs(at));
+        let raised: Vec<_> = (0..5).flat_map(|at| check(200, at)).collect();
+        assert_eq!((raised.len(), raised[0].ending), (1, None));
+        let cleared: Vec<_> = (5..15).flat_map(|at| check(10, at)).collect();
+        assert_eq!((cleared.len(), cleared[0].ending), (1, Some(Ending::Below)));
     }
 
     #[test]
@@ -310,6 +364,7 @@ mod tests {
         (0..5).for_each(|at| drop(check(&alerts, &[reading("n2", 200)], at)));
         let changed = alerts.check(vec![reading("n2", 200)], |_| false, MonoUs(7), WallMs(7));
         assert_eq!(changed[0].edge, Edge::Cleared { after_us: 5 });
+        assert_eq!(changed[0].ending, Some(Ending::Unwatched));
         assert!(alerts.all().is_empty());
     }
 }

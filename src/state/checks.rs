@@ -134,14 +134,16 @@ impl Checks {
         }
     }
 
-    /// A check came out wrong.
-    pub fn found(&self, what: String) {
-        log::error!("event=upstream-check-wrong {what}");
+    /// A check came out wrong: what that was, and the values that were compared. Values are no
+    /// matter of the log.
+    pub fn found(&self, what: &str, values: &str) {
+        log::error!("event=upstream-check-wrong what={what:?}");
         let mut findings = self.findings.lock();
         if FINDINGS_MAX <= findings.len() {
             findings.pop_front();
         }
-        findings.push_back(format!("{} {what}", clock::wall_us() / 1000));
+        let finding = format!("{} {what}: {values}", clock::wall_us() / 1000);
+        findings.push_back(finding.trim_end_matches(": ").to_owned());
     }
 
     /// The last that came out wrong, the newest first: when, in ms since 1970, and what.
@@ -179,9 +181,11 @@ mod tests {
     #[test]
     fn the_last_findings_are_kept() {
         let checks = Checks::new(1, 1);
-        (0..FINDINGS_MAX + 5).for_each(|it| checks.found(format!("number {it}")));
+        (0..FINDINGS_MAX + 5).for_each(|it| checks.found(&format!("number {it}"), "1 and 2"));
+        checks.found("the last", "");
         let findings = checks.findings();
         assert_eq!(findings.len(), FINDINGS_MAX);
-        assert!(findings[0].ends_with(&format!("number {}", FINDINGS_MAX + 4)));
+        assert!(findings[0].ends_with(" the last"), "{findings:?}");
+        assert!(findings[1].ends_with(&format!("number {}: 1 and 2", FINDINGS_MAX + 4)));
     }
 }

@@ -43,6 +43,10 @@ pub struct Client {
     pub queued_bytes: AtomicU64,
     /// Keys under WATCH.
     pub watching: AtomicU32,
+    /// Bytes of those, and of the names that it subscribes to.
+    pub names_bytes: AtomicU64,
+    /// Bytes of the prefixes that it is told of, for CLIENT TRACKING.
+    pub prefixes_bytes: AtomicU64,
     /// The offset of its floor; [`NO_FLOOR`] without one.
     pub floor: AtomicU64,
     /// Which level its names hold.
@@ -185,6 +189,8 @@ impl Client {
         let bytes = session.queue.as_ref().map_or(0, |it| it.bytes as u64);
         self.queued_bytes.store(bytes, Relaxed);
         self.watching.store(session.watches.len() as u32, Relaxed);
+        let subscribed = session.subscriptions.as_ref().map_or(0, |it| it.kept_bytes());
+        self.names_bytes.store((session.watches.kept_bytes() + subscribed) as u64, Relaxed);
         self.mirror_floor(session.floor);
         // Nobody else stores it.
         if self.level.load(Relaxed) != number_of(session.level) {
@@ -277,6 +283,8 @@ impl Client {
             queued: AtomicU32::new(0),
             queued_bytes: AtomicU64::new(0),
             watching: AtomicU32::new(0),
+            names_bytes: AtomicU64::new(0),
+            prefixes_bytes: AtomicU64::new(0),
             floor: AtomicU64::new(NO_FLOOR),
             level: AtomicU64::new(0),
             unread: AtomicU64::new(0),

@@ -2,6 +2,7 @@
 
 use super::idle_links::IdleLinks;
 use super::mailbox::{JobReply, UnblockAs};
+use crate::base::remote_address::RemoteAddress;
 use crate::node::{Awaited, FoundMaster};
 use crate::resp::Protocol;
 use crate::runtime::link::Link;
@@ -121,6 +122,9 @@ impl Lane {
 pub struct Lease {
     /// The connection. Nothing has come over it that was not read.
     pub link: Link,
+    /// The master that the set followed when it was made: what was watched there means nothing once
+    /// that is another.
+    pub of: RemoteAddress,
     /// The database it has selected.
     pub db: usize,
     /// What it is answered in.

@@ -30,10 +30,28 @@ pub struct Hedge {
     pub waiter: SharedWaiter,
 }
 
+#[derive(Default)]
+struct Queue {
+    all: VecDeque<Hedge>,
+    bytes: usize,
+}
+
+impl Queue {
+    /// Takes the first, if this holds of it.
+    fn pop_if(&mut self, is_meant: impl Fn(&Hedge) -> bool) -> Option<Hedge> {
+        if !self.all.front().is_some_and(is_meant) {
+            return None;
+        }
+        let first = self.all.pop_front()?;
+        self.bytes -= first.run.bytes.len();
+        Some(first)
+    }
+}
+
 /// Those of one worker's clients.
 #[derive(Default)]
 pub struct Hedges {
-    all: Mutex<VecDeque<Hedge>>,
+    all: Mutex<Queue>,
     task: AtomicWaker,
     budget: Budget,
     /// Reads that were asked of another replica, too.
@@ -58,15 +76,20 @@ impl Budget {
 }
 
 impl Hedges {
-    /// A read was sent. All of them wait for as long, so the first is due first.
-    pub fn push(&self, hedge: Hedge, percent: u32) {
+    /// A read was sent. All of them wait for as long, so the first is due first. Where too many
+    /// wait, or more bytes than `bytes_max`, it waits for the one replica.
+    pub fn push(&self, hedge: Hedge, percent: u32, bytes_max: usize) {
         self.budget.earn(percent);
-        let mut all = self.all.lock();
-        if WAITING_MAX <= all.len() {
+        let mut queue = self.all.lock();
+        // What is answered waits no longer.
+        while queue.pop_if(|it| it.waiter.has_gone()).is_some() {}
+        let bytes = queue.bytes + hedge.run.bytes.len();
+        if WAITING_MAX <= queue.all.len() || bytes_max < bytes {
             return;
         }
-        all.push_back(hedge);
-        if all.len() == 1 {
+        queue.bytes = bytes;
+        queue.all.push_back(hedge);
+        if queue.all.len() == 1 {
             self.task.wake();
         }
     }
@@ -74,17 +97,12 @@ impl Hedges {
     /// Takes those that have waited for long enough and nobody has answered, as far as the budget
     /// goes. Answers when the next is due.
     pub fn take_due(&self, now: MonoUs) -> (Vec<Hedge>, Option<MonoUs>) {
-        let mut all = self.all.lock();
+        let mut queue = self.all.lock();
         let mut due = Vec::new();
-        while let Some(first) = all.front() {
-            let has_gone = first.waiter.has_gone();
-            if !has_gone && now < first.due {
-                return (due, Some(first.due));
-            }
-            let taken = all.pop_front().filter(|_| !has_gone && self.budget.spend());
-            due.extend(taken);
+        while let Some(first) = queue.pop_if(|it| it.due <= now || it.waiter.has_gone()) {
+            due.extend(Some(first).filter(|it| !it.waiter.has_gone() && self.budget.spend()));
         }
-        (due, None)
+        (due, queue.all.front().map(|it| it.due))
     }
 
     /// Who is woken by the first. Call [`Hedges::take_due`] afterwards.
@@ -102,6 +120,29 @@ pub fn shared(waiter: RunWaiter) -> (RunWaiter, SharedWaiter) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::JobReply;
+    use crate::state::test_run::run_of;
+    use futures::channel::oneshot::{Receiver, channel};
+
+    /// A read of so many bytes, and where its answer comes.
+    fn hedge(bytes: usize) -> (Hedge, Receiver<JobReply>) {
+        let (answer, answered) = channel();
+        let (_, waiter) = shared(RunWaiter::Task(answer));
+        (Hedge { due: MonoUs(5), run: run_of(bytes), first: MemberId(1), waiter }, answered)
+    }
+
+    #[test]
+    fn what_waits_is_bounded_in_bytes_and_what_is_answered_waits_no_longer() {
+        let hedges = Hedges::default();
+        let [(one, first), (two, _second), (three, _third)] = [hedge(60), hedge(60), hedge(60)];
+        hedges.push(one, 0, 100);
+        hedges.push(two, 0, 100);
+        assert_eq!(hedges.all.lock().all.len(), 1, "there is no room");
+        drop(first);
+        hedges.push(three, 0, 100);
+        let queue = hedges.all.lock();
+        assert_eq!((queue.all.len(), queue.bytes), (1, 60));
+    }
 
     #[test]
     fn no_more_is_spent_than_was_earned_or_is_held() {

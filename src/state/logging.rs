@@ -153,6 +153,14 @@ mod tests {
     }
 
     #[test]
+    fn nothing_that_somebody_has_said_passes_for_what_the_log_says() {
+        let told = told("event=link-down why=x severity=debug time=0 target=a message=b");
+        assert_eq!((&told["severity"], &told["target"]), (&"warn".into(), &"entourage::a".into()));
+        assert_eq!(told["why"], "x severity=debug time=0 target=a message=b");
+        assert_eq!(told.as_object().unwrap().len(), 5);
+    }
+
+    #[test]
     fn a_line_without_fields_is_a_message() {
         assert_eq!(told("all\nwell")["message"], "all\nwell");
     }

@@ -7,6 +7,7 @@
 use crate::base::ids::{BlockId, SlotId};
 use crate::base::limits::{
     MAILBOX_BYTES_MAX, MAILBOX_MESSAGE_BYTES, MAILBOX_PUSH_BYTES, MAILBOX_TAKEN_MAX,
+    TOLD_BETWEEN_BYTES,
 };
 use crate::base::position::Offset;
 use crate::node::Told;
@@ -172,6 +173,11 @@ impl Mailbox {
         self.published.load(Relaxed)
     }
 
+    /// What waits to be taken counts for so many bytes.
+    pub fn bytes(&self) -> usize {
+        self.queue.lock().weight
+    }
+
     /// Whether there is something to take.
     #[inline]
     pub fn has_messages(&self) -> bool {
@@ -197,13 +203,18 @@ impl Mailbox {
         Ok(taken)
     }
 
-    /// Takes what it is told of cached keys before all other messages.
+    /// Takes what it is told of cached keys before all other messages, as much as is told between
+    /// two requests: whoever asks may hold the master.
     pub fn take_told(&self) -> Vec<ToldChange> {
-        let mut taken = Vec::new();
+        let (mut taken, mut bytes) = (Vec::new(), 0);
         let mut queue = self.queue.lock();
-        while queue.messages.front().is_some_and(Message::is_told) {
+        while taken.len() < MAILBOX_TAKEN_MAX
+            && bytes < TOLD_BETWEEN_BYTES
+            && queue.messages.front().is_some_and(Message::is_told)
+        {
             if let Some(Message::Told(told)) = queue.messages.pop_front() {
                 queue.weight -= MAILBOX_PUSH_BYTES + told.len();
+                bytes += told.len();
                 taken.push(told);
             }
         }
@@ -354,6 +365,28 @@ mod tests {
         let rest = mailbox.take().unwrap();
         assert!(matches!(&rest[0], Message::Push(it) if *it == last.as_bytes()));
         assert!(rest.len() == 1 && !mailbox.has_messages());
+    }
+
+    #[test]
+    fn what_is_told_between_requests_is_little_and_leaves_the_rest_in_order() {
+        let mailbox = Mailbox::default();
+        let at = Position { replid: ReplId::new([1; 20]), offset: Offset::ZERO };
+        let told = |key: &[u8]| {
+            let told = Arc::new(Invalidation::of([key].into_iter(), at));
+            mailbox.post(Message::Told(ToldChange::Own(told)));
+        };
+        (0..MAILBOX_TAKEN_MAX + 2).for_each(|_| told(b"k"));
+        mailbox.post(Message::Woken(BlockId(1)));
+        told(b"behind");
+        assert_eq!(mailbox.take_told().len(), MAILBOX_TAKEN_MAX);
+        assert!(mailbox.has_messages() && mailbox.bytes() != 0);
+        assert_eq!((mailbox.take_told().len(), mailbox.take_told().len()), (2, 0));
+        assert!(mailbox.has_messages(), "a wake-up stands before what is left");
+        let rest = mailbox.take().unwrap();
+        assert!(matches!((&rest[0], &rest[1]), (Message::Woken(_), Message::Told(_))));
+        assert_eq!(mailbox.bytes(), 0);
+        (0..3).for_each(|_| told(&vec![b'x'; TOLD_BETWEEN_BYTES / 2]));
+        assert_eq!((mailbox.take_told().len(), mailbox.take_told().len()), (2, 1));
     }
 
     fn published(text: &[u8]) -> Arc<Delivery> {

@@ -44,10 +44,12 @@ mod follow;
 mod persistence;
 mod files;
 pub mod version;
+#[cfg(test)]
+mod test_run;
 
 pub use accounts::Accounts;
 pub use ack_asks::{AckAsk, AckAsks, AckWaiter, Acked};
-pub use alerts::{Alert, AlertKind, Alerts, Changed, Reading, Subject};
+pub use alerts::{Alert, AlertKind, Alerts, Changed, Ending, Reading, Subject};
 pub use checks::{Check, Checks, Outcome as CheckOutcome};
 pub use clients::{Client, ClientFlags, ClientNames, Clients, NO_FLOOR, Subscribed, Waiting};
 pub use config_file::{ReadText, Source};

@@ -7,17 +7,22 @@ use std::collections::VecDeque;
 
 /// Events that are kept.
 pub const EVENTS_KEPT_MAX: usize = 500;
+/// Events of one kind that are kept: what happens again and again, or strangers bring about, takes
+/// no other's place.
+const OF_A_KIND_MAX: usize = 100;
 /// Letters of each.
 const EVENT_CHARS_MAX: usize = 400;
 
 /// The kinds that are kept.
 pub const KEPT: &[&str] = &[
+    "acl-load-failed",
     "alert-cleared",
     "alert-raised",
     "aof-recovered",
     "aof-rewrite-failed",
     "aof-truncated",
     "aof-write-failed",
+    "client-evicted",
     "client-pause",
     "config-refused",
     "config-rewritten",
@@ -61,10 +66,17 @@ pub const KEPT: &[&str] = &[
     "save-failed",
     "sentinel-switch-master",
     "start",
+    "tls-files-refused",
     "took-over",
     "undrained",
+    "upstream-barrier-refused",
+    "upstream-check-wrong",
+    "upstream-follow-failed",
     "upstream-found",
     "upstream-member",
+    "upstream-switchover",
+    "upstream-switchover-aborted",
+    "upstream-switchover-unsettled",
     "workers-stuck",
 ];
 
@@ -94,7 +106,8 @@ struct Kept {
 }
 
 impl RecentEvents {
-    /// Keeps a line of the log, if it is of a kind that is kept. The oldest gives way.
+    /// Keeps a line of the log, if it is of a kind that is kept. The oldest of its kind gives way
+    /// where there are many of that, else the oldest of all.
     pub fn note(&self, kind: &str, line: &str, level: log::Level, at: WallMs) {
         let Ok(place) = KEPT.binary_search(&kind) else { return };
         let text = line.strip_prefix("event=").and_then(|it| it.strip_prefix(KEPT[place]));
@@ -109,6 +122,12 @@ impl RecentEvents {
             _ => "info",
         };
         let mut kept = self.0.lock();
+        let is_same = |it: &&RecentEvent| it.kind == kind;
+        if OF_A_KIND_MAX <= kept.events.iter().filter(is_same).count()
+            && let Some(oldest) = kept.events.iter().rposition(|it| it.kind == kind)
+        {
+            kept.events.remove(oldest);
+        }
         if kept.events.len() == EVENTS_KEPT_MAX {
             kept.events.pop_back();
         }
@@ -136,11 +155,18 @@ mod tests {
         };
         note("event=failover from=n1 to=n2");
         note("event=closed client=1");
-        (0..EVENTS_KEPT_MAX).for_each(|it| note(&format!("event=paused member=n{it}")));
+        (0..1000).for_each(|it| note(&format!("event=login-failed client={it}")));
+        let all = events.newest(usize::MAX);
+        assert_eq!(all.len(), OF_A_KIND_MAX + 1);
+        assert_eq!((all[0].id, all[0].text.as_str()), (1000, "client=999"));
+        assert_eq!((all[99].id, all[99].kind.as_str()), (901, "login-failed"));
+        assert_eq!(all[100].kind, "failover", "others take no place of it");
+        for kind in &KEPT[..EVENTS_KEPT_MAX / 20] {
+            (0..20).for_each(|_| note(&format!("event={kind}")));
+        }
         let all = events.newest(usize::MAX);
         assert_eq!(all.len(), EVENTS_KEPT_MAX);
-        assert_eq!((all[0].id, all[0].text.as_str()), (500, "member=n499"));
-        assert_eq!((all[499].id, all[499].kind.as_str()), (1, "paused"));
+        assert_eq!(all[499].kind, KEPT[0]);
         note(&format!("event=panicked why={}", "ä".repeat(5000)));
         assert_eq!(events.newest(1)[0].text.chars().count(), EVENT_CHARS_MAX + 1);
     }

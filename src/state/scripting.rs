@@ -22,6 +22,8 @@ pub struct Scripting {
     running: Mutex<Vec<Arc<Running>>>,
     /// How many of those have run longer than `busy-reply-threshold` at the master.
     busy: AtomicUsize,
+    /// DEBUG SET-DISABLE-DENY-SCRIPTS: a script may call what scripts may not, for tests.
+    pub allows_all: AtomicBool,
 }
 
 /// The interpreters of one place, made when they are needed.

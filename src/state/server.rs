@@ -189,6 +189,7 @@ impl Server {
         set.changes.install(Box::new(ToldChanges(tracking.clone())));
         set.eviction.set_limit(settings.set.memory.bytes as u64, settings.set.memory.slice_us());
         set.forward_writes(settings.set.follow.writes.forwards().unwrap_or(true));
+        set.latency.set_threshold(settings.server.latency_monitor_ms as u64);
         if !settings.server.metrics {
             *set.seen.lock() = Batch::off();
         }
@@ -309,6 +310,15 @@ impl Server {
         &self,
         change: impl FnOnce(&mut Config) -> Result<(), E>,
     ) -> Result<(), E> {
+        self.take_settings(change, |_| true)
+    }
+
+    /// A new `requirepass` is the default user's where `sets_password` says so.
+    fn take_settings<E>(
+        &self,
+        change: impl FnOnce(&mut Config) -> Result<(), E>,
+        sets_password: impl FnOnce(&Config) -> bool,
+    ) -> Result<(), E> {
         let _alone = self.changing.lock();
         let before = self.settings();
         let mut after = (*before).clone();
@@ -328,9 +338,11 @@ impl Server {
             }
         }
         self.tracking.limit(after.server.cached_keys_max);
+        self.set.latency.set_threshold(after.server.latency_monitor_ms as u64);
         self.logging.settle(&after.server);
-        let password = (after.server.requirepass != before.server.requirepass)
-            .then(|| after.server.password().map(str::to_owned));
+        let is_new = after.server.requirepass != before.server.requirepass;
+        let password =
+            (is_new && sets_password(&after)).then(|| after.server.password().map(str::to_owned));
         *self.settings.write() = Arc::new(after);
         self.notice_change();
         if let Some(password) = password {
@@ -342,6 +354,18 @@ impl Server {
     /// Reads the config file again and puts it in force for all connections, or says on one line
     /// why nothing has changed. Reads a file: not for a worker that has clients to serve.
     pub fn reload(&self, asked_by: &str) -> Result<(), String> {
+        let reloaded = self.reload_file(asked_by);
+        if reloaded.is_err() && self.tls.is_used() {
+            // Certificates end, whatever else stands in the way of the file.
+            match self.tls.load(&self.settings()) {
+                Ok(()) => log::info!("event=tls-files-read by={asked_by}"),
+                Err(why) => log::error!("event=tls-files-refused by={asked_by} why={why:?}"),
+            }
+        }
+        reloaded
+    }
+
+    fn reload_file(&self, asked_by: &str) -> Result<(), String> {
         let file = &self.process_info.file;
         // One at a time from the file on, so that the text that was read last is in force at last.
         let mut config_file = self.config_file.lock();
@@ -355,7 +379,7 @@ impl Server {
         }
         let mut changed = Vec::new();
         let before = self.settings();
-        self.change_settings(|settings| {
+        let change = |settings: &mut Config| {
             let after = settings.reloaded(read, &members);
             let mut after = after.map_err(|why| format!("{file}: {why}"))?;
             clamp_maxclients(&mut after);
@@ -369,7 +393,8 @@ impl Server {
             config_file.is_in_force(Arc::new(said));
             *settings = after;
             Ok::<(), String>(())
-        })?;
+        };
+        self.take_settings(change, |after| !after.describes_default())?;
         let users = self.take_described_users(&before, &self.settings());
         users.map_err(|why| format!("{file}: {why}"))?;
         if is_new {

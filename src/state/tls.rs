@@ -42,6 +42,12 @@ impl Tls {
         Ok(())
     }
 
+    /// Whether anything has been read of files.
+    pub fn is_used(&self) -> bool {
+        let InForce { listeners, master, upstream } = &*self.in_force.read();
+        listeners.is_some() || master.is_some() || upstream.is_some()
+    }
+
     /// What listeners show and ask for.
     pub fn listeners(&self) -> Option<TlsServer> {
         self.in_force.read().listeners.clone()

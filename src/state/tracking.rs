@@ -1,18 +1,26 @@
 //! Client-side caching: who caches what it reads, and how it is told of changes. The table is the
 //! set's, whichever member a key was read at.
 
+mod later;
+mod telling;
+
 use super::clients::Client;
 use super::mailbox::{Message, ToldChange};
-use crate::base::limits::{CACHED_KEYS_EVICTED_MAX, READERS_TOLD_MAX};
+use crate::base::limits::{
+    CACHED_KEY_BYTES_MAX, CACHED_KEY_BYTES_SUM_MAX, CACHED_KEYS_EVICTED_MAX, PREFIXES_CHANGED_MAX,
+    READERS_TOLD_MAX,
+};
 use crate::base::position::Position;
 use crate::base::random::Random;
 use crate::engine::{Change, ChangedKeys};
 use crate::node::{BroadcastKeys, ChangeSink, KeyChanges, TransactionReads};
 use crate::pubsub::tracking::{Invalidation, Prefixes, ReaderTable, Readers};
-use crate::runtime::{lazyfree, tasks};
+use crate::runtime::lazyfree;
 use crate::session;
+use bytes::Bytes;
+use later::{Later, ToTell};
 use parking_lot::{Mutex, RwLock};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::*};
 
@@ -23,6 +31,7 @@ pub struct Tracking {
     clients: RwLock<Caching>,
     keys_max: AtomicUsize,
     random: Mutex<Random>,
+    later: Mutex<Later>,
 }
 
 #[derive(Default)]
@@ -48,6 +57,7 @@ impl Tracking {
             clients: RwLock::default(),
             keys_max: AtomicUsize::new(usize::MAX),
             random: Mutex::new(Random::new(0)),
+            later: Mutex::default(),
         }
     }
 
@@ -82,31 +92,48 @@ impl Tracking {
         &self,
         client: &Arc<Client>,
         redirect: Option<Arc<Client>>,
-        asked: session::Tracking,
+        asked: &session::Tracking,
     ) {
         client.flags.is_redirect_broken.store(false, Relaxed);
-        let mut caching = self.clients.write();
-        for prefix in asked.prefixes.iter().flatten() {
-            caching.prefixes.add(prefix.clone(), client.id);
+        let entered = CachingClient { client: client.clone(), redirect, asked: asked.clone() };
+        let before = {
+            let mut caching = self.clients.write();
+            let before = caching.clients.insert(client.id, entered);
+            self.ask(&caching);
+            before
+        };
+        let known = before.as_ref().and_then(|it| it.asked.prefixes.as_ref());
+        let is_new = |it: &&Bytes| known.is_none_or(|known| !known.contains(*it));
+        let new = asked.prefixes.iter().flatten().filter(is_new);
+        self.change_prefixes(new, |all, it| all.add(it.clone(), client.id));
+    }
+
+    /// Prefixes come or go, some at a time: others write meanwhile.
+    fn change_prefixes<'p>(
+        &self,
+        prefixes: impl Iterator<Item = &'p Bytes>,
+        change: impl Fn(&mut Prefixes, &Bytes),
+    ) {
+        let prefixes: Vec<&Bytes> = prefixes.collect();
+        for part in prefixes.chunks(PREFIXES_CHANGED_MAX) {
+            let mut caching = self.clients.write();
+            part.iter().for_each(|it| change(&mut caching.prefixes, it));
+            self.ask(&caching);
         }
-        let entered = CachingClient { client: client.clone(), redirect, asked };
-        caching.clients.insert(client.id, entered);
-        self.ask(&caching);
     }
 
     /// The client of this number caches nothing any more, if it has.
     pub fn leave(&self, id: u64) {
         let mut caching = self.clients.write();
         let Some(left) = caching.clients.remove(&id) else { return };
-        for prefix in left.asked.prefixes.iter().flatten() {
-            caching.prefixes.remove(prefix, id);
-        }
         self.ask(&caching);
         if caching.clients.is_empty() {
             // Under the lock: nobody else has read anything yet.
             lazyfree::free_async(self.readers.take_all());
         }
         drop(caching);
+        let prefixes = left.asked.prefixes.iter().flatten();
+        self.change_prefixes(prefixes, |all, it| all.remove(it, id));
         left.client.flags.is_redirect_broken.store(false, Relaxed);
     }
 
@@ -117,7 +144,13 @@ impl Tracking {
     /// The client, which reads so, has read this key at a member whose data stands at `at`: it
     /// hears of the next change. A change that the member lacked is told behind the reply.
     #[inline]
-    pub fn read(&self, client: &Client, asked: &session::Tracking, key: &[u8], at: Position) {
+    pub fn read(
+        self: &Arc<Self>,
+        client: &Client,
+        asked: &session::Tracking,
+        key: &[u8],
+        at: Position,
+    ) {
         let hash = self.changes.hash(key);
         if asked.caches_read() {
             self.enter_reader(hash, key, client.id, at);
@@ -130,27 +163,35 @@ impl Tracking {
     }
 
     #[inline]
-    fn enter_reader(&self, hash: u64, key: &[u8], number: u64, at: Position) {
+    fn enter_reader(self: &Arc<Self>, hash: u64, key: &[u8], number: u64, at: Position) {
+        if CACHED_KEY_BYTES_MAX < key.len() {
+            return self.tell_reader(number, key, at);
+        }
         // Who holds a part of the table waits for nobody.
         let is_there = |it| self.clients.try_read().is_none_or(|all| all.clients.contains_key(&it));
         let is_new = self.readers.enter(hash, key, number, is_there);
-        if is_new && self.keys_max.load(Relaxed) < self.readers.keys() {
+        if is_new && self.has_too_many() {
             self.keep_within(at);
         }
+    }
+
+    fn has_too_many(&self) -> bool {
+        self.keys_max.load(Relaxed) < self.readers.keys()
+            || CACHED_KEY_BYTES_SUM_MAX < self.readers.bytes()
     }
 
     /// Gives up keys when too many have readers, some at a time: their readers are told that they
     /// have changed. `at` is where any member stands.
     #[cold]
-    pub fn keep_within(&self, at: Position) {
-        let mut random = self.random.lock();
+    pub fn keep_within(self: &Arc<Self>, at: Position) {
+        let (mut random, mut left) = (self.random.lock(), READERS_TOLD_MAX);
         for _ in 0..CACHED_KEYS_EVICTED_MAX {
-            if self.readers.keys() <= self.keys_max.load(Relaxed) {
+            if !self.has_too_many() {
                 return;
             }
             let Some((key, readers)) = self.readers.take_any(&mut random) else { return };
             let told = Arc::new(Invalidation::of([&*key].into_iter(), at));
-            self.tell_each(readers.iter(), &told, None);
+            self.tell_all(readers, told, None, &mut left);
         }
     }
 
@@ -171,18 +212,22 @@ impl Tracking {
         }
     }
 
-    /// As [`Tracking::tell_each`]. Who holds the master does not wait until very many are told.
-    fn tell_all(self: &Arc<Self>, readers: &Readers, told: Arc<Invalidation>, by: Option<u64>) {
-        if readers.len() <= READERS_TOLD_MAX {
-            return self.tell_each(readers.iter(), &told, by);
-        }
-        let (tracking, numbers) = (self.clone(), readers.iter().collect::<Vec<u64>>());
-        tasks::spawn(async move {
-            for part in numbers.chunks(READERS_TOLD_MAX) {
-                tracking.tell_each(part.iter().copied(), &told, by);
-                tasks::give_way().await;
+    /// As [`Tracking::tell_each`], as long as so many may be told: whoever holds the master does
+    /// not wait until very many are.
+    fn tell_all(
+        self: &Arc<Self>,
+        readers: Readers,
+        told: Arc<Invalidation>,
+        by: Option<u64>,
+        left: &mut usize,
+    ) {
+        match left.checked_sub(readers.len()) {
+            Some(rest) => {
+                *left = rest;
+                self.tell_each(readers.iter(), &told, by);
             }
-        });
+            None => self.put_off(ToTell::Readers { readers, told, by }),
+        }
     }
 
     /// Tells those of these clients that cache what they read, but for `by`, where that does not
@@ -231,10 +276,11 @@ impl ChangeSink for ToldChanges {
         reads: Option<&TransactionReads>,
         at: Position,
         by: Option<u64>,
+        left: &mut usize,
     ) {
-        let Some(reads) = reads else { return self.0.tell(changed, at, by) };
+        let Some(reads) = reads else { return self.0.tell(changed, at, by, left) };
         let stays = self.0.enter_reads(reads, changed);
-        self.0.tell(changed, at, by);
+        self.0.tell(changed, at, by, left);
         stays.iter().for_each(|it| self.0.enter_reader(self.0.changes.hash(it), it, reads.by, at));
     }
 
@@ -242,8 +288,8 @@ impl ChangeSink for ToldChanges {
         self.0.is_broadcast(key)
     }
 
-    fn broadcast(&self, keys: &BroadcastKeys, at: Position) {
-        self.0.broadcast(keys, at);
+    fn broadcast(&self, keys: BroadcastKeys, at: Position, left: &mut usize) {
+        self.0.broadcast(keys, at, left);
     }
 
     fn forget(&self, at: Position) {
@@ -252,7 +298,13 @@ impl ChangeSink for ToldChanges {
 }
 
 impl Tracking {
-    fn tell(self: &Arc<Self>, changed: &ChangedKeys, at: Position, by: Option<u64>) {
+    fn tell(
+        self: &Arc<Self>,
+        changed: &ChangedKeys,
+        at: Position,
+        by: Option<u64>,
+        left: &mut usize,
+    ) {
         let mut is_all = false;
         for change in changed.iter() {
             match change {
@@ -261,7 +313,7 @@ impl Tracking {
                         continue;
                     };
                     let told = Arc::new(Invalidation::of([key].into_iter(), at));
-                    self.tell_all(&readers, told, by.filter(|_| !expired));
+                    self.tell_all(readers, told, by.filter(|_| !expired), left);
                 }
                 Change::All => is_all = true,
             }
@@ -301,52 +353,17 @@ impl Tracking {
         self.clients.read().prefixes.of(key).next().is_some()
     }
 
-    fn broadcast(&self, keys: &BroadcastKeys, at: Position) {
-        let caching = self.clients.read();
-        // By prefix, with the keys in their order.
-        type Change<'k> = (&'k [u8], u64);
-        let mut found: BTreeMap<&[u8], (Vec<Change<'_>>, _)> = BTreeMap::new();
-        for (key, by) in keys {
-            for (prefix, clients) in caching.prefixes.of(key) {
-                let (keys, _) = found.entry(prefix).or_insert_with(|| (Vec::new(), clients));
-                keys.push((key, *by));
-            }
-        }
-        for (keys, clients) in found.into_values() {
-            let told = Arc::new(Invalidation::of(keys.iter().map(|it| it.0), at));
-            for number in clients {
-                let Some(client) = caching.clients.get(number) else { continue };
-                if !client.asked.no_loop || keys.iter().all(|it| it.1 != *number) {
-                    client.tell(&told);
-                    continue;
-                }
-                let others = keys.iter().filter(|it| it.1 != *number).map(|it| it.0);
-                let others: Vec<&[u8]> = others.collect();
-                if !others.is_empty() {
-                    client.tell(&Arc::new(Invalidation::of(others.into_iter(), at)));
-                }
-            }
-        }
-    }
-
     fn forget(self: &Arc<Self>, at: Position) {
         lazyfree::free_async(self.readers.take_all());
         let told = Arc::new(Invalidation::of_all(at));
-        let clients = self.clients.read();
-        if clients.clients.len() <= READERS_TOLD_MAX {
-            return clients.clients.values().for_each(|it| it.tell(&told));
+        let caching = self.clients.read();
+        if caching.clients.len() <= READERS_TOLD_MAX {
+            return caching.clients.values().for_each(|it| it.tell(&told));
         }
-        let (tracking, numbers) =
-            (self.clone(), clients.clients.keys().copied().collect::<Vec<_>>());
-        tasks::spawn(async move {
-            for part in numbers.chunks(READERS_TOLD_MAX) {
-                {
-                    let clients = tracking.clients.read();
-                    let there = part.iter().filter_map(|it| clients.clients.get(it));
-                    there.for_each(|it| it.tell(&told));
-                }
-                tasks::give_way().await;
-            }
-        });
+        let numbers = caching.clients.keys().copied().collect();
+        self.put_off(ToTell::All { numbers, told });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ use super::server::Server;
 use crate::acl::{Catalogue, User, UserEdits, Users, UsersFault, parse_file};
 use crate::config::{Config, UserTable};
 use crate::runtime::{process, replace};
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -70,16 +71,17 @@ impl Server {
         if after.has_users_file() {
             return Ok(());
         }
+        let known: HashMap<&str, &UserTable> =
+            before.users.iter().map(|it| (it.name.as_str(), it)).collect();
+        let has_password_changed = before.server.requirepass != after.server.requirepass;
         let is_new = |it: &&UserTable| {
-            let is_default = it.is_default();
-            let has_password_changed = before.server.requirepass != after.server.requirepass;
-            !before.users.contains(it) || is_default && has_password_changed
+            known.get(it.name.as_str()) != Some(it) || it.is_default() && has_password_changed
         };
         let tables: Vec<UserTable> = after.users.iter().filter(is_new).cloned().collect();
         self.take_tables(after, &tables)?;
-        let is_described = |name: &str| after.users.iter().any(|it| it.name == name);
+        let described: HashSet<&str> = after.users.iter().map(|it| it.name.as_str()).collect();
         let gone: Vec<&UserTable> =
-            before.users.iter().filter(|it| !is_described(&it.name)).collect();
+            before.users.iter().filter(|it| !described.contains(it.name.as_str())).collect();
         let change = |users: &Users| {
             let edit = |it: &&UserTable| match it.is_default() {
                 true => (it.name.clone(), Some(Users::plain_default(after.server.password()))),

@@ -115,6 +115,7 @@ fn squeeze(set: &ReplicaSet, bytes: usize) -> String {
     for member in set.member_list().iter().filter(|it| !it.is_sound()) {
         assert!(!member.in_service());
         assert_eq!(set.apply(member, ApplyBudget::Writes(1)), Applied::Nothing);
+        set.let_go_unsynced(member);
     }
     format!("feeds squeezed to {bytes}")
 }

@@ -1,6 +1,7 @@
 //! What the system knows of a server's process.
 
 use std::fs;
+use std::process::Child;
 
 /// Its open files.
 pub fn open_files(pid: u32) -> usize {
@@ -28,4 +29,14 @@ fn status_bytes(pid: u32, field: &str) -> u64 {
     let line = text.lines().find_map(|it| it.strip_prefix(field)).expect("a known field");
     let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of kB");
     kilobytes << 10
+}
+
+/// A program that ends with this value.
+pub struct Running(pub Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }

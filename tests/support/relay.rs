@@ -2,8 +2,8 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ pub struct Relay {
 struct State {
     late_ms: AtomicU64,
     is_stalled: AtomicBool,
+    held: Mutex<Vec<u8>>,
+    is_holding: AtomicBool,
     ends: AtomicBool,
 }
 
@@ -33,8 +35,8 @@ impl Relay {
                     return;
                 }
                 let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else { continue };
-                carry(&client, &server, &shared);
-                carry(&server, &client, &shared);
+                carry(&client, &server, &shared, true);
+                carry(&server, &client, &shared, false);
             }
         });
         Relay { port: own, state }
@@ -50,6 +52,23 @@ impl Relay {
         self.state.late_ms.store(late.as_millis() as u64, Relaxed);
     }
 
+    /// What a client sends with this in it is held, and all that it sends behind that; what others
+    /// send is not.
+    pub fn hold(&self, text: &str) {
+        *self.state.held.lock().expect("no panic") = text.as_bytes().to_vec();
+    }
+
+    /// Whether anything is held.
+    pub fn is_holding(&self) -> bool {
+        self.state.is_holding.load(Relaxed)
+    }
+
+    /// What is held is carried.
+    pub fn let_go(&self) {
+        self.state.held.lock().expect("no panic").clear();
+        self.state.is_holding.store(false, Relaxed);
+    }
+
     /// Whether nothing is carried.
     pub fn stall(&self, is_stalled: bool) {
         self.state.is_stalled.store(is_stalled, Relaxed);
@@ -59,11 +78,19 @@ impl Relay {
 impl Drop for Relay {
     fn drop(&mut self) {
         self.state.ends.store(true, Relaxed);
+        self.let_go();
         let _ = TcpStream::connect(("127.0.0.1", self.port));
     }
 }
 
-fn carry(from: &TcpStream, to: &TcpStream, state: &Arc<State>) {
+impl State {
+    fn is_held(&self, bytes: &[u8]) -> bool {
+        let held = self.held.lock().expect("no panic");
+        !held.is_empty() && bytes.windows(held.len()).any(|it| it == held.as_slice())
+    }
+}
+
+fn carry(from: &TcpStream, to: &TcpStream, state: &Arc<State>, is_of_client: bool) {
     let (Ok(mut from), Ok(mut to)) = (from.try_clone(), to.try_clone()) else { return };
     let state = state.clone();
     thread::spawn(move || {
@@ -76,6 +103,12 @@ fn carry(from: &TcpStream, to: &TcpStream, state: &Arc<State>) {
                 Err(_) => break,
             };
             thread::sleep(Duration::from_millis(state.late_ms.load(Relaxed)));
+            if is_of_client && state.is_held(&buffer[..count]) {
+                state.is_holding.store(true, Relaxed);
+                while state.is_holding.load(Relaxed) {
+                    thread::sleep(Duration::from_millis(2));
+                }
+            }
             while state.is_stalled.load(Relaxed) && !state.ends.load(Relaxed) {
                 thread::sleep(Duration::from_millis(2));
             }

@@ -42,7 +42,9 @@ pub fn persistence(server: &Server, lines: &mut Lines) {
     let aof = &status.aof;
     lines.line("aof_enabled", u8::from(has_aof));
     let rewriting = since(Background::Rewrite);
-    let is_rewriting = rewriting.is_some() || begins(orders.rewrite);
+    // A file that has just been switched on begins with one.
+    let is_first = has_aof && !aof.is_on && aof.trouble.is_none();
+    let is_rewriting = rewriting.is_some() || begins(orders.rewrite) || is_first;
     lines.line("aof_rewrite_in_progress", u8::from(is_rewriting));
     lines.line("aof_rewrite_scheduled", u8::from(orders.rewrite && !is_rewriting));
     lines.line("aof_last_rewrite_time_sec", seconds(aof.rewrite_us));

@@ -105,7 +105,7 @@ pub fn memory(server: &Server, lines: &mut Lines) {
     lines.line("mem_allocator", "mimalloc");
     lines.line("active_defrag_running", 0);
     lines.line("lazyfree_pending_objects", lazyfree::waiting());
-    lines.line("lazyfreed_objects", lazyfree::freed());
+    lines.line("lazyfreed_objects", lazyfree::freed_lately());
 }
 
 /// The interpreters are those at the master; those of functions and scripts that only read are the

@@ -347,9 +347,9 @@ fn tell_denial(reply: &mut Reply, denial: &Denial, age_ms: u64) {
     reply.bulk(b"context");
     reply.bulk(denial.context.name().as_bytes());
     reply.bulk(b"object");
-    reply.bulk(&denial.object);
+    reply.bulk(denial.object.bytes());
     reply.bulk(b"username");
-    reply.bulk(&denial.user);
+    reply.bulk(denial.user.bytes());
     reply.bulk(b"age-seconds");
     reply.double_text(&format!("{}", age_ms as f64 / 1000.0));
     reply.bulk(b"client-info");

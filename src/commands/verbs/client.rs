@@ -73,8 +73,8 @@ const SUBCOMMANDS: &[SessionRow] = &[
         "2.4.0",
         EVERYBODY,
         "Closes connections.",
-        "<ip:port | [ID client-id] [TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB>] \
-         [USER username] [ADDR ip:port] [LADDR ip:port] [SKIPME yes/no]>",
+        "<ip:port | ([ID client-id] | [TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB>] | \
+         [USER username] | [ADDR ip:port] | [LADDR ip:port] | [SKIPME yes/no]) ...>",
     ),
     sub(
         session_row("SETNAME", Exactly(3), OWN, set_name),

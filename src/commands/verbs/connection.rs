@@ -1,6 +1,6 @@
 //! Verbs of the connection itself: who it is, which protocol and database it speaks of.
 
-use crate::acl::{DEFAULT_USER, Denial, DenialContext, DenialReason, PasswordDigest};
+use crate::acl::{DEFAULT_USER, Denial, DenialContext, DenialReason, DeniedName, PasswordDigest};
 use crate::base::limits::DATABASES;
 use crate::base::number;
 use crate::command::Arity::{AtLeast, Exactly};
@@ -252,8 +252,8 @@ fn note_failed_login(context: &CommandContext<'_>, user: &[u8]) {
     };
     let times = (context.now, context.args.now());
     let denied = Denial {
-        object: context.args.request().get(0).unwrap_or_default().to_vec(),
-        user: user.to_vec(),
+        object: DeniedName::of(context.args.request().get(0).unwrap_or_default()),
+        user: DeniedName::of(user),
         ..denial(context.table, server, client, DenialReason::Auth, place, times)
     };
     server.accounts.deny(denied, server.settings().server.acl_log_entries_max);

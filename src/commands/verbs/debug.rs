@@ -13,13 +13,14 @@ use crate::base::size::parse_size;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Args, Arity, Class, Fault, Flags, Group, Keys, Spec, help, spec};
 use crate::commands::{
-    BlockOn, CommandContext, Job, Outcome, Populate, Resume, SessionRow, SessionRun, SessionVerb,
-    session_row,
+    BlockOn, Command, CommandContext, Job, Outcome, Populate, Resume, SessionRow, SessionRun,
+    SessionVerb, session_row,
 };
 use crate::engine::{Effects, Engine};
 use crate::node::{Member, Verb, present};
-use crate::resp::Reply;
+use crate::resp::{Reply, Request};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 const FLAGS: Flags = Flags::ADMIN
@@ -75,6 +76,13 @@ const SUBCOMMANDS: &[SessionRow] = &[
         Exactly(3),
         set_active_expire,
         "Stops the search for expired keys, or goes on.",
+        "<0 | 1>",
+    ),
+    sub(
+        "SET-DISABLE-DENY-SCRIPTS",
+        Exactly(3),
+        allow_all_in_scripts,
+        "Lets scripts call what scripts may not, or not any more.",
         "<0 | 1>",
     ),
     sub("POPULATE", AtLeast(3), populate, "Makes keys.", "count [prefix [size]]"),
@@ -318,6 +326,20 @@ fn set_active_expire(context: &mut CommandContext<'_>) -> Result<Outcome, Fault>
     context.server.change_settings(change)?;
     context.reply.ok();
     Ok(Outcome::Answered)
+}
+
+fn allow_all_in_scripts(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let is_on = context.args.next()? != b"0";
+    context.server.scripting.allows_all.store(is_on, Relaxed);
+    context.reply.ok();
+    Ok(Outcome::Answered)
+}
+
+/// Whether it is a DEBUG that looks at no member, so that a script could call it.
+pub fn is_of_no_member(command: &Command, request: Request<'_>) -> bool {
+    let is_one =
+        |it: &[u8]| [&b"PROTOCOL"[..], b"SLEEP"].iter().any(|name| it.eq_ignore_ascii_case(name));
+    command.spec.name == ROWS[0].spec.name && request.get(1).is_some_and(is_one)
 }
 
 fn tell(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {

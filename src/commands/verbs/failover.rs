@@ -15,7 +15,7 @@ pub const ROWS: &[SessionRow] = &[session_row("FAILOVER", AtLeast(1), FLAGS, fai
     "6.2.0",
     "O(1)",
     "Makes a replica on the wire the master, and follows it. PROXY FAILOVER is for hosted ones.",
-    "[TO host port [FORCE]] [ABORT] [TIMEOUT milliseconds]",
+    "[TO (host port [FORCE])] [ABORT] [TIMEOUT milliseconds]",
 )];
 
 fn fail_over(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {

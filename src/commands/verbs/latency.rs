@@ -1,12 +1,19 @@
-//! LATENCY: how long commands take. Events are not monitored; there are histograms of everything.
+//! LATENCY: how long commands take, and what has taken long.
 
+mod doctor;
+mod graph;
+
+use self::doctor::report;
+use self::graph::graph;
 use super::help::help;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Fault, Flags, Group};
 use crate::commands::{
     Command, CommandContext, Outcome, SessionRow, Table, session_container, session_row,
 };
+use crate::metrics::latency_events::{EventSamples, LatencyEvent};
 use crate::metrics::render::latency_histogram;
+use crate::runtime::clock;
 
 const ADMIN: Flags = Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::LOADING).union(Flags::STALE);
 const TIPS: &[&str] =
@@ -46,7 +53,7 @@ const LATENCY: &[SessionRow] = &[
             "[event [event ...]]",
         )
         .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
-    session_row("GRAPH", Exactly(3), ADMIN, graph)
+    session_row("GRAPH", Exactly(3), ADMIN, draw)
         .says(Group::Server, "2.8.13", "O(1)", "Draws the samples of an event.", "event")
         .tips(TIPS),
     session_row("DOCTOR", Exactly(2), ADMIN, doctor)
@@ -94,29 +101,62 @@ fn family(table: &'static Table, command: &'static Command) -> Vec<&'static Comm
 }
 
 fn latest(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
-    context.reply.array(0);
+    let events = context.server.set.latency.all();
+    let reply = &mut *context.reply;
+    reply.array(events.len());
+    for EventSamples { event, samples, max_ms } in &events {
+        let Some(last) = samples.back() else { continue };
+        reply.array(4);
+        reply.bulk(event.as_str().as_bytes());
+        reply.int(last.at_s as i64);
+        reply.int(last.took_ms as i64);
+        reply.int(*max_ms as i64);
+    }
     Ok(Outcome::Answered)
 }
 
 fn history(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
-    context.reply.array(0);
+    let event = LatencyEvent::named(context.args.next()?);
+    let of = event.and_then(|it| context.server.set.latency.of(it));
+    let samples = of.map(|it| it.samples).unwrap_or_default();
+    let reply = &mut *context.reply;
+    reply.array(samples.len());
+    for sample in &samples {
+        reply.array(2);
+        reply.int(sample.at_s as i64);
+        reply.int(sample.took_ms as i64);
+    }
     Ok(Outcome::Answered)
 }
 
 fn reset(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
-    context.reply.int(0);
+    let latency = &context.server.set.latency;
+    let count = match context.args.left() {
+        0 => latency.reset(|_| true),
+        _ => context
+            .args
+            .rest()
+            .map(|name| latency.reset(|it| it.as_str().as_bytes().eq_ignore_ascii_case(name)))
+            .sum(),
+    };
+    context.reply.count(count);
     Ok(Outcome::Answered)
 }
 
-fn graph(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
-    let event = String::from_utf8_lossy(context.args.next()?);
-    Err(Fault::Message(format!("ERR No samples available for event '{event}'")))
+fn draw(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let name = context.args.next()?;
+    let event = LatencyEvent::named(name);
+    let Some(of) = event.and_then(|it| context.server.set.latency.of(it)) else {
+        let name = String::from_utf8_lossy(name);
+        return Err(Fault::Message(format!("ERR No samples available for event '{name}'")));
+    };
+    context.reply.verbatim(&graph(&of, clock::wall_now()));
+    Ok(Outcome::Answered)
 }
 
 fn doctor(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
-    context.reply.verbatim(
-        "Events are not monitored here. LATENCY HISTOGRAM has the service times of every command, \
-         and PROXY STATS has them by route and member, with staleness and waits.\n",
-    );
+    let server = context.server;
+    let text = report(&server.set.latency.all(), &server.settings(), clock::wall_now());
+    context.reply.verbatim(&text);
     Ok(Outcome::Answered)
 }

@@ -126,7 +126,7 @@ fn doctor(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 
 fn malloc_stats(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let memory = context.server.memory();
-    let (waiting, freed) = (lazyfree::waiting(), lazyfree::freed());
+    let (waiting, freed) = (lazyfree::waiting(), lazyfree::freed_lately());
     let text = format!(
         "mimalloc\nblocks in use: {} bytes\nmost so far: {} bytes\ngiven by the system: {} bytes\n\
          in use at the start: {} bytes\nlarge frees that wait: {waiting}, done: {freed}\n",

@@ -36,8 +36,8 @@ pub const ROWS: &[SessionRow] = &[session_row("MIGRATE", AtLeast(6), FLAGS, migr
         "2.6.0",
         "As DUMP and DEL here and RESTORE there, and O(N) for the way between them",
         "Moves keys to another server.",
-        "host port <key | \"\"> destination-db timeout [COPY] [REPLACE] \
-         [AUTH password | AUTH2 username password] [KEYS key [key ...]]",
+        "host port <key | \"\"> destination-db timeout [COPY] [REPLACE] [[AUTH password] | \
+         [AUTH2 username password]] [KEYS key [key ...]]",
     )
     .tips(&["nondeterministic_output"])];
 

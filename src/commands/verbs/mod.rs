@@ -27,6 +27,7 @@ pub mod latency;
 pub mod slowlog;
 pub mod memory;
 pub mod debug;
+mod module;
 pub mod transactions;
 mod pubsub;
 mod scripting;
@@ -56,6 +57,7 @@ const FAMILIES: &[&[SessionRow]] = &[
     slowlog::ROWS,
     memory::ROWS,
     debug::ROWS,
+    module::ROWS,
 ];
 
 /// All rows of session verbs.

@@ -49,7 +49,7 @@ const SUBCOMMANDS: &[SessionRow] = &[
         "Tells or sets how many replicas confirm each write of this session.",
         "[0 | <replicas | IN-SYNC | ALL> timeout-milliseconds]",
     ),
-    session_row("ALERTS", Exactly(2), ANY_TIME, alerts).says(
+    session_row("ALERTS", Exactly(2), TELLS, alerts).says(
         Group::Proxy,
         SINCE,
         "O(N) where N is the number of alerts",

@@ -125,6 +125,13 @@ const SCRIPT: &[SessionRow] = &[
             "script",
         )
         .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
+    session_row("DEBUG", Exactly(3), Flags::NOSCRIPT, debug).says(
+        Group::Scripting,
+        "3.2.0",
+        "O(1)",
+        "Refuses to debug scripts.",
+        "<YES | SYNC | NO>",
+    ),
     session_row("SHOW", Exactly(3), Flags::NOSCRIPT, show).says(
         Group::Scripting,
         "8.0.0",
@@ -184,6 +191,22 @@ fn show(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     };
     context.reply.bulk(&script.text);
     Ok(Outcome::Answered)
+}
+
+/// There is no debugger, and so none to end.
+fn debug(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let args = &mut context.args;
+    if args.word("NO") {
+        context.reply.ok();
+        return Ok(Outcome::Answered);
+    }
+    match args.word("YES") || args.word("SYNC") {
+        true => Err(Fault::Static(
+            "ERR scripts are not debugged here: there is no debugger. Run the script at a \
+             redis-server with redis-cli --ldb.",
+        )),
+        false => Err(Fault::Static("ERR Use SCRIPT DEBUG YES/SYNC/NO")),
+    }
 }
 
 fn kill(context: &mut CommandContext<'_>, purpose: Purpose) -> Result<Outcome, Fault> {

@@ -56,6 +56,10 @@ pub fn order_upstream(
     if availability == Availability::Maintenance && view.master == Some(member.id) && !is_forced {
         return Err(codes::master_in_service(name));
     }
+    let stands = &view.members[member.id.index()].state;
+    if *stands == MemberState::Maintenance && matches!(order.as_slice(), b"drain" | b"undrain") {
+        return Err(codes::refused_order(name, "it is in maintenance: RESUME gives it back first"));
+    }
     if takes_away && is_last {
         if !is_forced {
             let order = String::from_utf8_lossy(&order).to_uppercase();

@@ -102,6 +102,57 @@ fn volatile_policies_leave_what_has_no_deadline() {
     }
 }
 
+/// Few have a deadline, and those that are in use have the latest by far.
+#[test]
+fn a_late_deadline_makes_no_key_more_likely_to_go() {
+    const PERSISTENT: u64 = 50_000;
+    const SOON: u64 = 2000;
+    const HOT: u64 = 5;
+    for policy in [Policy::VolatileLru, Policy::VolatileLfu, Policy::VolatileRandom] {
+        let mut engine = engine(policy);
+        let cold = WallMs(NOW.0 - 100_000);
+        (0..PERSISTENT).for_each(|at| put(&mut engine, 0, &format!("p{at}"), None, cold));
+        for at in 0..SOON {
+            put(&mut engine, 0, &format!("s{at}"), Some(3_600_000 + at), cold);
+        }
+        for at in 0..HOT {
+            let (key, years) = (format!("h{at}"), 315_360_000_000 + at);
+            put(&mut engine, 0, &key, Some(years), NOW);
+            for _ in 0..100 {
+                engine.db_mut_at(0, NOW).used(key.as_bytes());
+            }
+        }
+        let hot = |engine: &Engine| keys(engine, 0).iter().filter(|it| it.starts_with('h')).count();
+        assert_eq!(evict(&mut engine, 324), 324);
+        if policy == Policy::VolatileRandom {
+            assert!(1 < hot(&engine), "{} are left of a sixth that goes", hot(&engine));
+            continue;
+        }
+        assert_eq!(hot(&engine), HOT as usize, "{policy:?}");
+        // Whatever is used goes last.
+        assert_eq!(evict(&mut engine, 1600), 1600);
+        assert_eq!(hot(&engine), HOT as usize, "{policy:?}");
+    }
+}
+
+/// All of them are as likely to go, whatever their deadlines are, and none is left out for long.
+#[test]
+fn few_with_a_deadline_go_by_chance() {
+    let mut engine = engine(Policy::VolatileRandom);
+    (0..20_000).for_each(|at| put(&mut engine, 0, &format!("p{at}"), None, NOW));
+    // Each is due twice as late as the one before, or nearly.
+    for at in 0..400_u32 {
+        let late = 1.05_f64.powi(at as i32) as u64;
+        put(&mut engine, 0, &format!("{at}"), Some(1000 + u64::from(at) + late), NOW);
+    }
+    assert_eq!(evict(&mut engine, 200), 200);
+    let left: Vec<u32> = keys(&engine, 0).iter().filter_map(|it| it.parse().ok()).collect();
+    for quarter in 0..4 {
+        let count = left.iter().filter(|it| **it / 100 == quarter).count();
+        assert!((25..=75).contains(&count), "{count} of 100 are left in quarter {quarter}");
+    }
+}
+
 #[test]
 fn the_next_deadline_goes_first() {
     let mut engine = engine(Policy::VolatileTtl);

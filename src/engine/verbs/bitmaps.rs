@@ -29,7 +29,7 @@ pub const ROWS: &[Row] = &[
         "2.2.0",
         "O(1)",
         "Sets or clears a bit of the string at a key and answers what it was.",
-        "key offset value",
+        "key offset value:integer",
     ),
     row("GETBIT", Exactly(3), Flags::FAST, Keys::READ, Read(getbit)).says(
         Group::Bitmap,
@@ -57,7 +57,7 @@ pub const ROWS: &[Row] = &[
         "2.6.0",
         "O(N)",
         "Combines the bits of strings and stores what comes of it.",
-        "AND | OR | XOR | NOT destkey key [key ...]",
+        "<AND | OR | XOR | NOT> destkey key [key ...]",
     ),
     row(
         "BITFIELD",
@@ -71,9 +71,8 @@ pub const ROWS: &[Row] = &[
         "3.2.0",
         "O(1) for each subcommand specified",
         "Reads, writes and adds to integers of any width within the string at a key.",
-        "key [GET encoding offset | [OVERFLOW WRAP | SAT | FAIL] SET encoding offset value | \
-         INCRBY encoding offset increment [GET encoding offset | [OVERFLOW WRAP | SAT | FAIL] SET \
-         encoding offset value | INCRBY encoding offset increment ...]]",
+        "key [GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset \
+         value:integer | INCRBY encoding offset increment>] ...",
     ),
     row("BITFIELD_RO", AtLeast(2), Flags::FAST, Keys::READ, Read(field::look)).says(
         Group::Bitmap,

@@ -12,6 +12,8 @@ use crate::engine::{DbMut, Effects, Engine, EngineShared, KeySlot, Row, row};
 use crate::resp::Reply;
 
 const RESTORE_FLAGS: Flags = Flags::DENYOOM.union(Flags::DANGEROUS);
+const RESTORE_SYNTAX: &str =
+    "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]";
 const BUSY_KEY: Fault = Fault::Static("BUSYKEY Target key name already exists.");
 const BAD_TTL: Fault = Fault::Static("ERR Invalid TTL value, must be >= 0");
 const BAD_IDLE_TIME: Fault = Fault::Static("ERR Invalid IDLETIME value, must be >= 0");
@@ -33,7 +35,21 @@ pub const ROWS: &[Row] = &[
         "2.6.0",
         "O(N) where N is the size of the value; O(N*log(N)) for a sorted set",
         "Stores a value that DUMP has answered.",
-        "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]",
+        RESTORE_SYNTAX,
+    ),
+    row(
+        "RESTORE-ASKING",
+        AtLeast(4),
+        RESTORE_FLAGS.union(Flags::ASKING),
+        Keys::REPLACE,
+        Write(restore),
+    )
+    .says(
+        Group::Server,
+        "3.0.0",
+        "O(N) where N is the size of the value; O(N*log(N)) for a sorted set",
+        "RESTORE, as a cluster's nodes say it to each other.",
+        RESTORE_SYNTAX,
     ),
 ];
 
@@ -159,11 +175,14 @@ fn propagate(
     older: Option<Vec<u8>>,
     effects: &mut Effects,
 ) {
-    if moment.is_none() && older.is_none() {
+    const NAME: &[u8] = b"RESTORE";
+    let (request, mut number) = (args.request(), itoa::Buffer::new());
+    let has_name = request.get(0).is_some_and(|it| it.eq_ignore_ascii_case(NAME));
+    if moment.is_none() && older.is_none() && has_name {
         return effects.as_sent();
     }
-    let (request, mut number) = (args.request(), itoa::Buffer::new());
     let mut words: Vec<_> = (0..request.len()).filter_map(|it| request.get(it)).collect();
+    words[0] = NAME;
     if let Some(WallMs(ms)) = moment {
         words[2] = number.format(ms).as_bytes();
         words.push(b"ABSTTL");

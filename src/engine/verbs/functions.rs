@@ -127,6 +127,9 @@ fn flush(
     effects: &mut Effects,
     reply: &mut Reply,
 ) -> Result<(), Fault> {
+    if 1 < args.left() {
+        return Err(args.misused("FUNCTION"));
+    }
     let is_known = args.left() == 0 || args.word("ASYNC") || args.word("SYNC");
     if !is_known || args.left() != 0 {
         return Err(Fault::Static("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"));

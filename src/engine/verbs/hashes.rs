@@ -123,7 +123,7 @@ pub const ROWS: &[Row] = &[
         "2.6.0",
         "O(1)",
         "Adds to the number in a field.",
-        "key field increment",
+        "key field increment:double",
     ),
     row("HRANDFIELD", AtLeast(2), Flags::NONE, Keys::READ, Read(hrandfield))
         .says(

@@ -105,9 +105,10 @@ fn pfadd(
     let old = found(engine.db(&args), key)?;
     let mut has_changed = old.is_none();
     let mut bytes = old.map_or_else(registers::empty, <[u8]>::to_vec);
+    let sparse_max = engine.shared().thresholds.hll_sparse_bytes;
     for element in args.rest() {
         let (register, value) = murmur::place_of(element);
-        has_changed |= raise(&mut bytes, register, value)?;
+        has_changed |= raise(&mut bytes, register, value, sparse_max)?;
     }
     if has_changed {
         registers::forget_count(&mut bytes);
@@ -155,8 +156,9 @@ fn pfmerge(
     if becomes_dense {
         bytes = dense_of(&bytes)?;
     }
+    let sparse_max = engine.shared().thresholds.hll_sparse_bytes;
     for (register, value) in all.set() {
-        raise(&mut bytes, register, value)?;
+        raise(&mut bytes, register, value, sparse_max)?;
     }
     registers::forget_count(&mut bytes);
     store(engine, &args, key, bytes, effects)?;
@@ -211,12 +213,13 @@ fn pfdebug(
 }
 
 /// Counts a few thousand elements that are known to differ.
-fn pfselftest(_: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+fn pfselftest(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
     args.done()?;
     let mut bytes = registers::empty();
+    let sparse_max = engine.shared().thresholds.hll_sparse_bytes;
     for number in 1..=20_000_u64 {
         let (register, value) = murmur::place_of(&number.to_le_bytes());
-        raise(&mut bytes, register, value)?;
+        raise(&mut bytes, register, value, sparse_max)?;
         if number % 5000 == 0 {
             let mut all = Registers::new();
             all.merge(&bytes)?;

@@ -106,7 +106,7 @@ pub const ROWS: &[Row] = &[
         "2.2.0",
         "O(N) where N is the number of elements before the pivot.",
         "Puts an element before or behind the first that equals a pivot.",
-        "key BEFORE | AFTER pivot element",
+        "key <BEFORE | AFTER> pivot element",
     ),
     row("LREM", Exactly(4), Flags::NONE, Keys::DELETE, Write(lrem)).says(
         Group::List,

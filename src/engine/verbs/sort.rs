@@ -187,7 +187,9 @@ fn sorted<'e>(db: Db<'e>, key: &[u8], ask: &Ask<'_>) -> Result<Vec<Element<'e>>,
     let span = ask.span(len);
     let by = match ask.by {
         // What is stored must be the same at every member.
-        By::Nothing if ask.store.is_some() && is_unordered(value.kind()) => By::Text(None),
+        By::Nothing if (ask.store.is_some() || ask.in_script) && is_unordered(value.kind()) => {
+            By::Text(None)
+        }
         by => by,
     };
     let all = elements(value, if let By::Nothing = by { ask.order } else { Order::Up });

@@ -49,7 +49,7 @@ pub const ROWS: &[Row] = &[
              however, since entries are organized in macro nodes containing multiple entries that \
              can be released with a single deallocation.",
             "Takes entries away from the front.",
-            "key <MAXLEN | MINID> [= | ~] threshold [LIMIT count]",
+            "key (<MAXLEN | MINID> [= | ~] threshold [LIMIT count])",
         )
         .tips(VARIES),
     row("XDEL", AtLeast(3), FAST, Keys::DELETE, Write(xdel)).says(
@@ -72,7 +72,7 @@ pub const ROWS: &[Row] = &[
         "O(N) with N being the number of elements being returned. If N is constant (e.g. always \
          asking for the first 10 elements with COUNT), you can consider it O(1).",
         "Answers the entries between two ids.",
-        "key start end [COUNT count]",
+        "key start:string end:string [COUNT count]",
     ),
     row("XREVRANGE", AtLeast(4), Flags::NONE, Keys::READ, Read(xrevrange)).says(
         Group::Stream,
@@ -80,7 +80,7 @@ pub const ROWS: &[Row] = &[
         "O(N) with N being the number of elements returned. If N is constant (e.g. always asking \
          for the first 10 elements with COUNT), you can consider it O(1).",
         "Answers the entries between two ids, the last one first.",
-        "key end start [COUNT count]",
+        "key end:string start:string [COUNT count]",
     ),
     row("XSETID", AtLeast(3), FAST_DENYOOM, Keys::UPDATE, Write(xsetid)).says(
         Group::Stream,

@@ -2,6 +2,7 @@
 
 pub(super) mod lifetime;
 mod set;
+mod msetex;
 mod count;
 mod span;
 mod lcs;
@@ -24,6 +25,8 @@ const ADD: Access = Access(&["OW", "insert"]);
 const SETNX_KEYS: Keys = Keys(&[KeySpec::one(1, ADD)]);
 const MSET_KEYS: Keys = Keys(&[KeySpec::range(1, -1, 2, Access::REPLACE)]);
 const MSETNX_KEYS: Keys = Keys(&[KeySpec::range(1, -1, 2, ADD)]);
+const MSETEX_KEYS: Keys = Keys(&[KeySpec::counted_pairs(1, Access::REPLACE)]);
+const DELIFEQ_KEYS: Keys = Keys(&[KeySpec::one(1, Access::REMOVE)]);
 const LCS_KEYS: Keys = Keys(&[KeySpec::range(1, 1, 1, Access::READ)]);
 
 /// The family's rows.
@@ -40,8 +43,8 @@ pub const ROWS: &[Row] = &[
         "1.0.0",
         "O(1)",
         "Stores a string at a key, whatever was there.",
-        "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds \
-         | PXAT unix-time-milliseconds | KEEPTTL]",
+        "key value [NX | XX | IFEQ comparison-value] [GET] [EX seconds | PX milliseconds \
+         | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
     ),
     row("SETNX", Exactly(3), FAST_DENYOOM, SETNX_KEYS, Write(set::setnx)).says(
         Group::String,
@@ -113,6 +116,29 @@ pub const ROWS: &[Row] = &[
             "key value [key value ...]",
         )
         .tips(&["request_policy:multi_shard", "response_policy:agg_min"]),
+    row(
+        "MSETEX",
+        AtLeast(4),
+        DENYOOM.union(Flags::MOVABLEKEYS),
+        MSETEX_KEYS,
+        Write(msetex::msetex),
+    )
+    .says(
+        Group::String,
+        "9.1.0",
+        "O(N) where N is the number of keys to set.",
+        "Stores strings at several keys at once, which may expire together.",
+        "numkeys key value [key value ...] [NX | XX] [EX seconds | PX milliseconds \
+             | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
+    )
+    .tips(&["request_policy:multi_shard", "response_policy:all_succeeded"]),
+    row("DELIFEQ", Exactly(3), FAST, DELIFEQ_KEYS, Write(delifeq)).says(
+        Group::String,
+        "9.0.0",
+        "O(1)",
+        "Deletes a key if this string is there.",
+        "key value",
+    ),
     row("STRLEN", Exactly(2), FAST, Keys::PEEK, Read(strlen)).says(
         Group::String,
         "2.2.0",
@@ -181,7 +207,7 @@ pub const ROWS: &[Row] = &[
         "2.6.0",
         "O(1)",
         "Adds to the number at a key.",
-        "key increment",
+        "key increment:double",
     ),
     row("LCS", AtLeast(3), Flags::NONE, LCS_KEYS, Read(lcs::lcs)).says(
         Group::String,
@@ -250,6 +276,25 @@ fn getdel(
         db.event(Event::DEL, key);
         effects.propagate(&[b"DEL", key]);
     }
+    Ok(())
+}
+
+fn delifeq(
+    engine: &mut Engine,
+    mut args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let (key, value) = (args.next()?, args.next()?);
+
+    let mut db = engine.db_mut(&args);
+    let old = args.env.looked(key, db.get(key));
+    let is_equal = old.map(KeySlot::as_string).transpose()? == Some(value);
+    if is_equal && db.remove(key) {
+        db.event(Event::DEL, key);
+        effects.propagate(&[b"DEL", key]);
+    }
+    reply.int(is_equal.into());
     Ok(())
 }
 

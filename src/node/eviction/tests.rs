@@ -1,17 +1,22 @@
 //! How room is made, and when there is none.
 
 use super::*;
+use crate::base::ids::MemberId;
 use crate::engine::{EvictionRules, Policy, Thresholds};
 use crate::node::transaction::tests::write;
-use crate::node::{PauseMode, new_replid};
+use crate::node::{Applied, ApplyBudget, PauseMode, new_replid};
+use crate::replication::DisconnectReason;
 use std::sync::atomic::AtomicU64;
 
-/// A clock that goes on by a microsecond with each look.
-struct Ticking(AtomicU64);
+/// A clock that goes on by so many nanoseconds with each look.
+struct Ticking {
+    now_ns: AtomicU64,
+    step_ns: u64,
+}
 
 impl Clock for Ticking {
     fn mono_ns(&self) -> u64 {
-        self.0.fetch_add(1000, Relaxed)
+        self.now_ns.fetch_add(self.step_ns, Relaxed)
     }
 
     fn wall_now(&self) -> WallMs {
@@ -20,7 +25,7 @@ impl Clock for Ticking {
 }
 
 fn ticking() -> Ticking {
-    Ticking(AtomicU64::new(1_000_000))
+    Ticking { now_ns: AtomicU64::new(1_000_000), step_ns: 1000 }
 }
 
 fn set(policy: Policy) -> ReplicaSet {
@@ -64,6 +69,25 @@ fn keys_go_until_there_is_room_and_the_stream_says_so() {
 }
 
 #[test]
+fn a_long_eviction_is_a_sample_of_latency_and_a_short_one_is_not() {
+    let set = set(Policy::AllkeysLru);
+    let samples = |set: &ReplicaSet| {
+        let of = set.latency.of(LatencyEvent::EvictionCycle);
+        of.map_or(Vec::new(), |it| it.samples.iter().map(|it| it.took_ms).collect())
+    };
+    set.latency.set_threshold(10);
+    limit(&set, 10_500, 10_000, 500_000);
+    let member_list = set.member_list();
+    assert_eq!(set.write(&member_list).make_room(&ticking()), Room::Enough);
+    assert_eq!(samples(&set), Vec::<u64>::new(), "a few microseconds");
+    limit(&set, 10_500, 10_000, 500_000);
+    let slow = Ticking { step_ns: 10_000_000, ..ticking() };
+    assert_eq!(set.write(&member_list).make_room(&slow), Room::Enough);
+    let [took_ms] = samples(&set)[..] else { panic!("one second has one sample") };
+    assert!((20..500).contains(&took_ms), "two looks at least: {took_ms}");
+}
+
+#[test]
 fn a_slice_ends_with_its_time_and_others_go_on() {
     let set = set(Policy::AllkeysRandom);
     limit(&set, 50_000, 10_000, 3);
@@ -99,15 +123,54 @@ fn nothing_goes_while_clients_are_held_back() {
 fn what_replicas_have_yet_to_give_back_counts_as_gone() {
     let set = set(Policy::AllkeysLru);
     let at = set.head();
-    let flight =
-        |bytes, is_deferred| InFlight { bytes, at, frees: None, is_deferred, since: MonoUs(1000) };
+    let flight = |bytes, is_deferred| InFlight { bytes, at, frees: None, is_deferred };
     limit(&set, 10_700, 10_000, 500);
     set.eviction.note_in_flight(flight(300, false));
     set.eviction.note_in_flight(flight(400, false));
     // Nobody has applied anything: the feeds have no tasks here.
-    assert_eq!(set.bytes_over(MonoUs(1001)), None);
+    assert_eq!(set.bytes_over(), None);
     assert_eq!((make_room(&set), keys(&set)), (Room::Enough, 1000));
-    assert_eq!(set.bytes_over(MonoUs(1002 + FLIGHT_US_MAX)), Some(700), "it is not on its way");
+    // However long the replica takes, even if it is to let go of all it has: until it has done so.
+    let replica = set.member(MemberId(1));
+    set.pause(replica, MonoUs(1)).unwrap();
+    assert_eq!(set.bytes_over(), None);
+    set.disconnect(replica, DisconnectReason::FeedLimit);
+    assert_eq!(set.bytes_over(), None);
+    assert_eq!((make_room(&set), keys(&set)), (Room::Enough, 1000));
+    set.let_go_unsynced(replica);
+    until(|| set.bytes_over() == Some(700));
+}
+
+fn until(mut is_so: impl FnMut() -> bool) {
+    while !is_so() {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn what_all_replicas_have_applied_is_not_on_its_way() {
+    let set = set(Policy::AllkeysLru);
+    let at = set.head();
+    limit(&set, 10_700, 10_000, 500);
+    set.eviction.note_in_flight(InFlight { bytes: 700, at, frees: None, is_deferred: false });
+    assert_eq!(set.bytes_over(), None);
+    while set.apply(set.member(MemberId(1)), ApplyBudget::ALL) == Applied::Some {}
+    assert_eq!(set.bytes_over(), Some(700));
+}
+
+#[test]
+fn who_evicts_for_long_is_not_waited_for() {
+    let set = set(Policy::AllkeysRandom);
+    // A thousand looks at the clock, and more.
+    limit(&set, 50_000, 10_000, u64::MAX);
+    let member_list = set.member_list();
+    let mut writing = set.write(&member_list);
+    // A millisecond with each look.
+    let slow = Ticking { step_ns: 1_000_000, ..ticking() };
+    assert_eq!(writing.make_room(&slow), Room::Enough);
+    assert!(set.member(MemberId(0)).is_long_held());
+    drop(writing);
+    assert!(!set.member(MemberId(0)).is_long_held());
 }
 
 #[test]

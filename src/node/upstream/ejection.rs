@@ -11,10 +11,11 @@
 use crate::base::time::MonoUs;
 use std::time::Duration;
 
-/// So many faults within [`FAULTS_KEPT_US`] are too many.
+/// So many faults within [`KEPT_US`] are too many.
 const FAULTS_MAX: u32 = 3;
-const FAULTS_KEPT_US: u64 = 10_000_000;
-/// So many looks in a row that find it slow are too many.
+/// For so long a fault counts, and a look that found it slow.
+const KEPT_US: u64 = 10_000_000;
+/// So many looks in a row that find all its answers slow are too many.
 const SLOW_LOOKS_MAX: u32 = 4;
 /// So many times as long as the middle one of the others is slow ...
 const SLOWER: u64 = 10;
@@ -32,6 +33,8 @@ pub struct Ejection {
     /// When the last fault was.
     failed_at: MonoUs,
     slow_looks: u32,
+    /// When the last of these was.
+    slow_at: MonoUs,
     until: Option<MonoUs>,
     /// How often its time has doubled.
     doubled: u32,
@@ -41,9 +44,9 @@ pub struct Ejection {
 }
 
 impl Ejection {
-    /// It has failed so often since the last look, and is slow now or not. `first` is how long it
-    /// is spared the first time.
-    pub fn judge(&mut self, faults: u32, is_slow: bool, first: Duration, now: MonoUs) {
+    /// It has failed so often since the last look, and was slow or not where anybody can tell.
+    /// `first` is how long it is spared the first time.
+    pub fn judge(&mut self, faults: u32, is_slow: Option<bool>, first: Duration, now: MonoUs) {
         if let Some(until) = self.until {
             if until <= now {
                 (self.until, self.ended_at) = (None, now);
@@ -51,14 +54,21 @@ impl Ejection {
             }
             return;
         }
-        if FAULTS_KEPT_US < now.since(self.failed_at) {
+        if KEPT_US < now.since(self.failed_at) {
             self.faults = 0;
+        }
+        if KEPT_US < now.since(self.slow_at) {
+            self.slow_looks = 0;
         }
         if faults != 0 {
             self.faults += faults;
             self.failed_at = now;
         }
-        self.slow_looks = if is_slow { self.slow_looks + 1 } else { 0 };
+        match is_slow {
+            Some(true) => (self.slow_looks, self.slow_at) = (self.slow_looks + 1, now),
+            Some(false) => self.slow_looks = 0,
+            None => {}
+        }
         if self.faults < FAULTS_MAX && self.slow_looks < SLOW_LOOKS_MAX {
             return;
         }
@@ -69,9 +79,11 @@ impl Ejection {
         self.count += 1;
     }
 
-    /// It is no replica that serves now: nothing but how often it was spared counts any more.
-    pub fn clear(&mut self) {
-        *self = Ejection { count: self.count, ..Ejection::default() };
+    /// It is no replica that serves now: that its connections fail says nothing. Until when it is
+    /// spared, and for how long the next time, stays: else one that comes and goes would begin anew
+    /// each time.
+    pub fn away(&mut self) {
+        (self.faults, self.slow_looks) = (0, 0);
     }
 
     /// Whether it is spared.
@@ -85,15 +97,12 @@ impl Ejection {
     }
 }
 
-/// Whether an answer that takes so long is slow beside those of all who serve, its own among them.
-pub fn is_slow(took_us: u32, all: &[u32]) -> bool {
-    let mut others = all.to_vec();
-    if let Some(own) = others.iter().position(|it| *it == took_us) {
-        others.remove(own);
-    }
+/// Whether an answer that takes so long is slow beside those of the others who serve; `None` where
+/// there are none.
+pub fn is_slow(took_us: u32, mut others: Vec<u32>) -> Option<bool> {
     others.sort_unstable();
-    let Some(middle) = others.get(others.len().saturating_sub(1) / 2) else { return false };
-    SLOW_US_MIN <= took_us && u64::from(*middle) * SLOWER <= u64::from(took_us)
+    let middle = others.get(others.len().saturating_sub(1) / 2)?;
+    Some(SLOW_US_MIN <= took_us && u64::from(*middle) * SLOWER <= u64::from(took_us))
 }
 
 #[cfg(test)]
@@ -109,21 +118,21 @@ mod tests {
     #[test]
     fn faults_in_a_row_eject_for_longer_each_time() {
         let mut ejection = Ejection::default();
-        ejection.judge(2, false, FIRST, at(0));
+        ejection.judge(2, Some(false), FIRST, at(0));
         assert!(!ejection.is_ejected());
-        ejection.judge(1, false, FIRST, at(500));
+        ejection.judge(1, Some(false), FIRST, at(500));
         assert!(ejection.is_ejected());
-        ejection.judge(9, true, FIRST, at(1499));
+        ejection.judge(9, Some(true), FIRST, at(1499));
         assert!(ejection.is_ejected(), "and what it does meanwhile counts for nothing");
-        ejection.judge(0, false, FIRST, at(1500));
+        ejection.judge(0, Some(false), FIRST, at(1500));
         assert!(!ejection.is_ejected());
-        ejection.judge(3, false, FIRST, at(2000));
-        ejection.judge(0, false, FIRST, at(3999));
+        ejection.judge(3, Some(false), FIRST, at(2000));
+        ejection.judge(0, Some(false), FIRST, at(3999));
         assert!(ejection.is_ejected(), "two seconds now");
-        ejection.judge(0, false, FIRST, at(4000));
+        ejection.judge(0, Some(false), FIRST, at(4000));
         assert!(!ejection.is_ejected() && ejection.count() == 2);
-        ejection.judge(3, false, FIRST, at(100_000));
-        ejection.judge(0, false, FIRST, at(101_000));
+        ejection.judge(3, Some(false), FIRST, at(100_000));
+        ejection.judge(0, Some(false), FIRST, at(101_000));
         assert!(!ejection.is_ejected(), "it has been well for long: one second again");
     }
 
@@ -131,7 +140,7 @@ mod tests {
     fn faults_that_are_far_apart_eject_nobody() {
         let mut ejection = Ejection::default();
         for it in 0..20 {
-            ejection.judge(1, false, FIRST, at(it * 11_000));
+            ejection.judge(1, Some(false), FIRST, at(it * 11_000));
             assert!(!ejection.is_ejected());
         }
     }
@@ -140,20 +149,55 @@ mod tests {
     fn one_slow_answer_ejects_nobody_and_many_do() {
         let mut ejection = Ejection::default();
         for it in 0..SLOW_LOOKS_MAX * 3 {
-            ejection.judge(0, it % SLOW_LOOKS_MAX != 0, FIRST, at(it.into()));
+            ejection.judge(0, Some(it % SLOW_LOOKS_MAX != 0), FIRST, at(it.into()));
             assert!(!ejection.is_ejected());
         }
-        (0..SLOW_LOOKS_MAX).for_each(|it| ejection.judge(0, true, FIRST, at(100 + u64::from(it))));
+        ejection.judge(0, Some(false), FIRST, at(99));
+        for it in 0..SLOW_LOOKS_MAX {
+            assert!(!ejection.is_ejected());
+            ejection.judge(0, Some(true), FIRST, at(100 + 2 * u64::from(it)));
+            // Nobody has asked it anything.
+            ejection.judge(0, None, FIRST, at(101 + 2 * u64::from(it)));
+        }
         assert!(ejection.is_ejected());
     }
 
     #[test]
+    fn slow_answers_that_are_far_apart_eject_nobody() {
+        let mut ejection = Ejection::default();
+        for it in 0..20 {
+            ejection.judge(0, Some(true), FIRST, at(it * 11_000));
+            assert!(!ejection.is_ejected());
+        }
+    }
+
+    #[test]
+    fn who_goes_away_and_comes_back_is_spared_for_as_long_as_it_was_to_be() {
+        let mut ejection = Ejection::default();
+        ejection.judge(3, None, FIRST, at(0));
+        ejection.away();
+        ejection.judge(0, None, FIRST, at(999));
+        assert!(ejection.is_ejected());
+        ejection.judge(0, None, FIRST, at(1000));
+        ejection.away();
+        ejection.judge(3, None, FIRST, at(2000));
+        ejection.judge(0, None, FIRST, at(3999));
+        assert!(ejection.is_ejected(), "twice as long now");
+        ejection.judge(0, None, FIRST, at(4000));
+        ejection.judge(2, Some(true), FIRST, at(4001));
+        ejection.away();
+        ejection.judge(2, Some(true), FIRST, at(4002));
+        assert!(!ejection.is_ejected(), "what it did before counts for nothing");
+    }
+
+    #[test]
     fn slow_is_who_takes_far_longer_than_the_others() {
-        assert!(is_slow(50_000, &[50_000, 300, 400]));
-        assert!(!is_slow(300, &[50_000, 300, 400]));
-        assert!(!is_slow(19_000, &[19_000, 300, 400]), "nobody minds so little");
-        assert!(!is_slow(50_000, &[50_000, 40_000, 60_000]), "all are");
-        assert!(!is_slow(50_000, &[50_000]), "there is nobody else");
-        assert!(is_slow(50_000, &[300, 50_000]));
+        let is_slow = |took_us, others: &[u32]| is_slow(took_us, others.to_vec());
+        assert_eq!(is_slow(50_000, &[300, 400]), Some(true));
+        assert_eq!(is_slow(300, &[50_000, 400]), Some(false));
+        assert_eq!(is_slow(19_000, &[300, 400]), Some(false), "nobody minds so little");
+        assert_eq!(is_slow(50_000, &[40_000, 60_000]), Some(false), "all are");
+        assert_eq!(is_slow(50_000, &[]), None, "there is nobody else");
+        assert_eq!(is_slow(50_000, &[300]), Some(true));
     }
 }

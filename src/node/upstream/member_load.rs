@@ -7,14 +7,31 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 const FADES_US: u64 = 1_000_000;
 
 /// What was sent to a member, and how long its answers took lately.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct MemberLoad {
     in_flight: AtomicU32,
     took_us: AtomicU32,
+    /// How long the fastest answer took since this was taken last; [`NO_ANSWER`] without one.
+    least_us: AtomicU32,
     /// When what was remembered last changed.
     faded_at: AtomicU64,
     /// Connections that ended in a fault since these were taken last.
     faults: AtomicU32,
+}
+
+/// Longer than anything takes.
+const NO_ANSWER: u32 = u32::MAX;
+
+impl Default for MemberLoad {
+    fn default() -> MemberLoad {
+        MemberLoad {
+            in_flight: AtomicU32::new(0),
+            took_us: AtomicU32::new(0),
+            least_us: AtomicU32::new(NO_ANSWER),
+            faded_at: AtomicU64::new(0),
+            faults: AtomicU32::new(0),
+        }
+    }
 }
 
 impl MemberLoad {
@@ -52,11 +69,18 @@ impl MemberLoad {
         self.took_us.load(Relaxed)
     }
 
+    /// How many µs the fastest answer took since this was asked last; `None` if there was none.
+    pub fn take_least_us(&self) -> Option<u32> {
+        let least = self.least_us.swap(NO_ANSWER, Relaxed);
+        (least != NO_ANSWER).then_some(least)
+    }
+
     /// The member has answered now what it was asked at `asked_at`. What takes longer than is
     /// known counts at once, so that one that has become slow is left alone; what is faster counts
     /// little by little.
     pub fn answered(&self, asked_at: MonoUs, now: MonoUs) {
         let took = u32::try_from(now.since(asked_at)).unwrap_or(u32::MAX).max(1);
+        self.least_us.fetch_min(took, Relaxed);
         let since = now.since(MonoUs(self.faded_at.load(Relaxed)));
         let before = self.took_us.load(Relaxed);
         let faded = u64::from(before.saturating_sub(took)) * since / (since + FADES_US);
@@ -96,6 +120,18 @@ mod tests {
         assert!((24_000..26_000).contains(&half), "{half}");
         let last = (1..=20).fold(None, |_, it| Some(answered(100, 2_001_000 + it * 1_000_000)));
         assert!(last.is_some_and(|it| it <= 102), "{last:?}");
+    }
+
+    #[test]
+    fn the_fastest_answer_since_the_last_look_is_told() {
+        let load = MemberLoad::default();
+        assert_eq!(load.take_least_us(), None);
+        for took in [700, 300, 50_000] {
+            load.answered(MonoUs(1_000_000), MonoUs(1_000_000 + took));
+        }
+        assert_eq!([load.take_least_us(), load.take_least_us()], [Some(300), None]);
+        load.answered(MonoUs(0), MonoUs(50_000));
+        assert_eq!(load.take_least_us(), Some(50_000));
     }
 
     #[test]

@@ -296,18 +296,27 @@ impl Topology {
             return false;
         }
         self.judged_at = now;
+        // One slow answer among fast ones says nothing of the server; who was not asked since the
+        // last look is as it was known before.
+        let fastest: Vec<Option<u32>> =
+            self.members.iter().map(|it| it.load.take_least_us()).collect();
         let serves = |it: &Status| it.state == MemberState::Replica;
-        let times: Vec<u32> =
-            self.members.iter().filter(|it| serves(it)).map(|it| it.load.took_us()).collect();
+        let took = |(it, fastest): (&Status, &Option<u32>)| {
+            Some(fastest.unwrap_or(it.load.took_us())).filter(|us| serves(it) && *us != 0)
+        };
+        let times: Vec<Option<u32>> = self.members.iter().zip(&fastest).map(took).collect();
         let mut has_changed = false;
-        for status in &mut self.members {
+        for (at, status) in self.members.iter_mut().enumerate() {
             let faults = status.load.take_faults();
             if !status.state.may_be_fed() {
                 // It is spared anyway, and begins with little when it is back.
-                status.ejection.clear();
+                status.ejection.away();
                 continue;
             }
-            let is_slow = serves(status) && is_slow(status.load.took_us(), &times);
+            let is_slow = fastest[at].filter(|_| serves(status)).and_then(|it| {
+                let others = times.iter().enumerate().filter(|other| other.0 != at);
+                is_slow(it, others.filter_map(|it| *it.1).collect())
+            });
             let was_ejected = status.ejection.is_ejected();
             status.ejection.judge(faults, is_slow, self.eject_for, now);
             if was_ejected != status.ejection.is_ejected() {

@@ -39,6 +39,11 @@ impl Prefixes {
         }
     }
 
+    /// Who is told of keys with `prefix`, from the client of this number on.
+    pub fn clients_from(&self, prefix: &[u8], first: u64) -> impl Iterator<Item = u64> {
+        self.all.get(prefix).into_iter().flat_map(move |it| it.range(first..)).copied()
+    }
+
     /// How many prefixes there are.
     pub fn len(&self) -> usize {
         self.all.len()

@@ -86,18 +86,21 @@ struct Part {
     keys: Table<CachedKey>,
     /// How many readers they have together.
     items: usize,
+    /// How long they are together.
+    bytes: usize,
 }
 
 /// Who has read what.
 pub struct ReaderTable {
     parts: Box<[Mutex<Part>]>,
     keys: AtomicUsize,
+    bytes: AtomicUsize,
 }
 
 impl Default for ReaderTable {
     fn default() -> Self {
         let parts = (0..PARTS).map(|_| Mutex::default()).collect();
-        ReaderTable { parts, keys: AtomicUsize::new(0) }
+        ReaderTable { parts, keys: AtomicUsize::new(0), bytes: AtomicUsize::new(0) }
     }
 }
 
@@ -122,12 +125,14 @@ impl ReaderTable {
         is_there: impl Fn(u64) -> bool,
     ) -> bool {
         let mut part = self.part(hash).lock();
-        let Part { keys, items } = &mut *part;
+        let Part { keys, items, bytes } = &mut *part;
         let Some(cached) = keys.get_mut(within(hash), key) else {
             let readers = Some(Readers::One(number));
             keys.insert(CachedKey { hash: within(hash), key: key.into(), readers });
             *items += 1;
+            *bytes += key.len();
             self.keys.fetch_add(1, Relaxed);
+            self.bytes.fetch_add(key.len(), Relaxed);
             return true;
         };
         let Some(readers) = &mut cached.readers else { return false };
@@ -154,7 +159,9 @@ impl ReaderTable {
     fn take_from(&self, part: &mut Part, hash: u32, key: &[u8]) -> Option<Readers> {
         let readers = part.keys.remove(hash, key)?.readers?;
         part.items -= readers.len();
+        part.bytes -= key.len();
         self.keys.fetch_sub(1, Relaxed);
+        self.bytes.fetch_sub(key.len(), Relaxed);
         Some(readers)
     }
 
@@ -175,12 +182,18 @@ impl ReaderTable {
         let taken: Vec<Part> =
             self.parts.iter().map(|it| std::mem::take(&mut *it.lock())).collect();
         self.keys.fetch_sub(taken.iter().map(|it| it.keys.len()).sum(), Relaxed);
+        self.bytes.fetch_sub(taken.iter().map(|it| it.bytes).sum(), Relaxed);
         taken
     }
 
     /// How many keys somebody caches.
     pub fn keys(&self) -> usize {
         self.keys.load(Relaxed)
+    }
+
+    /// How long those keys are together.
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Relaxed)
     }
 
     /// How many readers all keys have together.
@@ -229,7 +242,7 @@ mod tests {
                         model.clear();
                     }
                 }
-                prop_assert_eq!(table.keys(), model.len());
+                prop_assert_eq!((table.keys(), table.bytes()), (model.len(), model.len()));
                 prop_assert_eq!(table.items(), model.values().map(BTreeSet::len).sum::<usize>());
             }
         });

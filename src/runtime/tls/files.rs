@@ -3,7 +3,8 @@
 use rustls::RootCertStore;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// What clients must show.
@@ -113,11 +114,18 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     let name = path.display();
-    let size = fs::metadata(path).map_err(|why| format!("{name}: {why}"))?.len();
-    if FILE_BYTES_MAX < size {
+    let told = |why: io::Error| format!("{name}: {why}");
+    // A pipe would be waited for, and a device may never end.
+    if !fs::metadata(path).map_err(told)?.is_file() {
+        return Err(format!("{name}: is not a file"));
+    }
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(told)?;
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(told)?;
+    if FILE_BYTES_MAX < bytes.len() as u64 {
         return Err(format!("{name}: longer than {FILE_BYTES_MAX} bytes"));
     }
-    fs::read(path).map_err(|why| format!("{name}: {why}"))
+    Ok(bytes)
 }
 
 fn contains(text: &[u8], word: &[u8]) -> bool {

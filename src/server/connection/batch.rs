@@ -10,6 +10,8 @@ use crate::command::{Args, Fault};
 use crate::commands::{Command, Outcome};
 use crate::engine::{Engine, Work};
 use crate::node::{MasterGuard, Member, MemberFlags, MemberList, ReadGuard, ReplicaSet};
+use crate::script::Libraries;
+use std::sync::Arc;
 
 /// What an event is handled with. Borrowed apart from the connection, so that locks can outlive a
 /// call.
@@ -67,6 +69,15 @@ impl<'s, 'd> BatchContext<'s, 'd> {
             actions,
             has_new_limits: false,
         }
+    }
+
+    /// The libraries to look a function up in: those of a member that nobody holds for long.
+    pub fn libraries(&mut self) -> Arc<Libraries> {
+        if let LockCache::Writing(guard) = &mut self.locks {
+            return MasterGuard::engine(guard).libraries().clone();
+        }
+        self.locks.release();
+        self.set.libraries()
     }
 
     /// Locks the master to write. One that a panic has taken out of service is replaced first.

@@ -63,7 +63,7 @@ pub enum Resumed {
 
 impl Blocked {
     /// A wait that begins at `now`.
-    pub fn begin(id: BlockId, block: Block, now: MonoUs) -> Blocked {
+    fn begin(id: BlockId, block: Block, now: MonoUs) -> Blocked {
         let Block { on, timeout, then, route } = block;
         Blocked { id, on, until: timeout.map(|it| now.plus(it)), since: now, route, then }
     }
@@ -96,6 +96,12 @@ impl Blocked {
         true
     }
 
+    /// The slot of the reply that is owed until a write is confirmed.
+    fn owed_slot(&self) -> Option<SlotId> {
+        let Resume::Confirm { slot, .. } = &self.then else { return None };
+        *slot
+    }
+
     /// Whether it waits for this slot.
     pub fn is_for(&self, slot: SlotId) -> bool {
         self.on == BlockOn::Slot(slot)
@@ -103,8 +109,42 @@ impl Blocked {
 }
 
 impl Caller {
-    /// The wait has ended: what becomes of its request.
+    /// A wait begins, behind all replies so far. What a write owes until it is confirmed has its
+    /// place from here on.
+    pub fn begin_wait(&mut self, mut block: Block, now: MonoUs) -> Blocked {
+        if let Resume::Confirm { slot, .. } = &mut block.then
+            && !is_planted(Planted::ReplyOvertakes)
+        {
+            slot.get_or_insert_with(|| self.replies.open_slot());
+        }
+        self.last_block = self.next_block();
+        Blocked::begin(self.last_block, block, now)
+    }
+
+    /// The wait has ended: what becomes of its request. What is answered has taken its place.
     pub fn resume(
+        &mut self,
+        blocked: Blocked,
+        ended: WaitEnd,
+        context: &mut BatchContext<'_, '_>,
+    ) -> Resumed {
+        let (mark, slot) = (self.replies.mark(), blocked.owed_slot());
+        let resumed = self.end_wait(blocked, ended, context);
+        match slot {
+            // It may be on disk later than at replicas.
+            Some(slot) if matches!(resumed, Resumed::Answered) => {
+                self.fill_owed(slot, mark, context.actions);
+            }
+            Some(_) => {}
+            None => {
+                self.hold_until_durable(mark, Offset::MAX, context.actions);
+                self.replies.settle(mark);
+            }
+        }
+        resumed
+    }
+
+    fn end_wait(
         &mut self,
         blocked: Blocked,
         ended: WaitEnd,
@@ -129,36 +169,36 @@ impl Caller {
             Resume::CountAcks(offset) => {
                 context.scratch.metrics.wait(blocked.route, waited_us);
                 match ended {
-                    WaitEnd::Unblocked => self.replies.out.error(UNBLOCKED),
+                    WaitEnd::Unblocked => self.unblocked(None, context),
                     _ => self.replies.out.count(acks_told(blocked.on, offset, context)),
                 }
             }
             Resume::CountFsyncs(offset) => match ended {
-                WaitEnd::Unblocked => self.replies.out.error(UNBLOCKED),
+                WaitEnd::Unblocked => self.unblocked(None, context),
                 _ => self.count_fsyncs(offset, context),
             },
             Resume::AnswerOk(request) => {
                 match ended {
-                    WaitEnd::Unblocked => self.replies.out.error(UNBLOCKED),
+                    WaitEnd::Unblocked => self.unblocked(Some(&request), context),
                     _ => self.replies.out.ok(),
                 }
                 self.log_if_slow(&request, waited_us * 1000, context.clock.wall_now());
             }
-            Resume::Confirm { wanted, offset, owed } => {
+            Resume::Confirm { wanted, offset, owed, slot } => {
                 let next = wanted.next_condition(context.set, offset);
                 if let (WaitEnd::Reached, Some(condition)) = (ended, next) {
                     let on = BlockOn::Offset(condition, offset);
                     let left = |it: MonoUs| Duration::from_micros(it.since(context.now));
                     let timeout = blocked.until.map(left);
-                    let then = Resume::Confirm { wanted, offset, owed };
+                    let then = Resume::Confirm { wanted, offset, owed, slot };
                     let block = Block { on, timeout, then, route: blocked.route };
                     return Resumed::Blocked(Box::new(block));
                 }
                 context.scratch.metrics.wait(blocked.route, waited_us);
                 self.confirm(&wanted, offset, &owed, context);
             }
-            Resume::Served(_) => match ended {
-                WaitEnd::Unblocked => self.replies.out.error(UNBLOCKED),
+            Resume::Served(wait) => match ended {
+                WaitEnd::Unblocked => self.unblocked(Some(wait.request()), context),
                 _ => self.replies.out.null_array(),
             },
             Resume::Filled(_) | Resume::Remote { .. } => {
@@ -167,6 +207,28 @@ impl Caller {
         }
         self.silence(mark);
         Resumed::Answered
+    }
+
+    /// CLIENT UNBLOCK has ended a wait with an error.
+    fn unblocked(&mut self, request: Option<&OwnedRequest>, context: &mut BatchContext<'_, '_>) {
+        let fault = Fault::Static(UNBLOCKED);
+        match request {
+            Some(request) => self.fail_kept(request, &fault, context),
+            None => self.answer_fault(&fault),
+        }
+    }
+
+    /// Answers a request that has waited, and failed.
+    fn fail_kept(
+        &mut self,
+        request: &OwnedRequest,
+        fault: &Fault,
+        context: &mut BatchContext<'_, '_>,
+    ) {
+        match table().locate(request.borrow()) {
+            Ok(command) => self.fail(command, fault, context),
+            Err(_) => self.answer_fault(fault),
+        }
     }
 
     /// Answers what is owed if enough replicas have acknowledged the write, and else that it is
@@ -218,14 +280,15 @@ impl Caller {
         let mark = self.replies.mark();
         match job_reply.reply {
             Ok(reply) => self.replies.out.append_owned(reply),
-            Err(text) => self.answer_fault(&Fault::Message(text)),
+            Err(text) => self.fail_kept(&request, &Fault::Message(text), context),
         }
         let confirmation = job_reply.wrote.and_then(|it| self.job_wrote(&request, it, context));
         if let Some(Outcome::Block(mut block)) = confirmation {
-            if let Resume::Confirm { owed, .. } = &mut block.then {
+            if let Resume::Confirm { owed, slot: place, .. } = &mut block.then {
                 *owed = self.replies.out.take(mark);
+                // What was pushed meanwhile stands behind it.
+                *place = Some(slot);
             }
-            self.fill(slot, Vec::new());
             return Resumed::Blocked(block);
         }
         self.silence(mark);
@@ -246,12 +309,14 @@ impl Caller {
             unreachable!("only a wait for keys is served")
         };
         self.client.active.store(context.now.0, Relaxed);
+        // The time of the write that served it is that one's; its wait is nobody's.
+        self.log_if_slow(wait.request(), 0, context.clock.wall_now());
         let mark = self.replies.mark();
         let (master, route) = (context.set.master(), blocked.route);
         self.session.last = LastReply::of_master(master, route, Reason::Write);
         match job_reply.reply {
             Ok(reply) => self.replies.out.append_owned(reply),
-            Err(text) => self.answer_fault(&Fault::Message(text)),
+            Err(text) => self.fail_kept(wait.request(), &Fault::Message(text), context),
         }
         if let Some(Wrote::Here(at)) = job_reply.wrote
             && !self.cached_wait.is_empty()

@@ -75,6 +75,8 @@ pub struct Caller {
     pub unsynced: VecDeque<(SlotId, Offset)>,
     /// Its last wait.
     pub last_block: BlockId,
+    /// Which members and history it was told last that all it caches may be of another.
+    pub forgotten_generation: u64,
     /// The keys that it waits for to read and cache them.
     pub cached_wait: Vec<Box<[u8]>>,
     /// The next request takes long: it is served on a thread for that, and this is its place among
@@ -132,6 +134,7 @@ impl Caller {
             syncs_always: false,
             unsynced: VecDeque::new(),
             last_block: BlockId::default(),
+            forgotten_generation: set_generation,
             cached_wait: Vec::new(),
             long_place: None,
             settings,
@@ -153,6 +156,8 @@ impl Caller {
         self.is_loading = set.is_loading();
         self.disk_trouble = set.disk_trouble();
         self.limits_memory = is_here && self.settings.set.memory.bytes != 0;
+        // Nobody looks any more where there is no limit.
+        self.lacks_memory &= self.limits_memory;
         let is_held_up = self.is_loading || self.disk_trouble.is_some();
         self.is_gated = !is_here || self.is_stale || is_held_up || self.settings.refuses_anything();
         self.syncs_always = self.settings.set.disk.syncs_always();

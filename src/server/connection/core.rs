@@ -15,7 +15,6 @@ use crate::base::limits::{
     ADOPTED_BYTES_MIN, BATCH_REQUESTS_MAX, SEND_BYTES_MAX, UNKNOWN_QUERY_BYTES_MAX,
 };
 use crate::base::planted::{Planted, is_planted};
-use crate::base::position::Offset;
 use crate::base::time::MonoUs;
 use crate::command::EventClasses;
 use crate::commands::{Block, BlockOn, Outcome, ReadRetry, Resume};
@@ -142,7 +141,7 @@ impl Connection {
         if context.scratch.metrics.is_on() != server.metrics {
             context.scratch.metrics = if server.metrics { Batch::default() } else { Batch::off() };
         }
-        context.stopwatch.measure(server.metrics, server.slowlog_slower_than_us);
+        context.stopwatch.measure(server);
     }
 
     /// Serves what has come, unless something is before it.
@@ -248,8 +247,7 @@ impl Connection {
     }
 
     fn block(&mut self, block: Block, context: &mut BatchContext<'_, '_>) {
-        self.caller.last_block = self.caller.next_block();
-        let blocked = Blocked::begin(self.caller.last_block, block, context.now);
+        let blocked = self.caller.begin_wait(block, context.now);
         if self.is_leaving && !blocked.is_work() {
             return self.leave_unblocked(blocked, context);
         }
@@ -351,11 +349,7 @@ impl Connection {
         context: &mut BatchContext<'_, '_>,
     ) {
         let Some(blocked) = self.take_blocked(is_meant) else { return };
-        let mark = self.caller.replies.mark();
         let resumed = self.caller.resume(*blocked, ended, context);
-        // It may be the reply of a write that was confirmed by replicas first.
-        self.caller.hold_until_durable(mark, Offset::MAX, context.actions);
-        self.caller.replies.settle(mark);
         self.go_on(resumed, context);
     }
 

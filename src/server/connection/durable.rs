@@ -5,7 +5,7 @@
 
 use super::caller::Caller;
 use super::event::Action;
-use crate::base::ids::BlockId;
+use crate::base::ids::{BlockId, SlotId};
 use crate::base::position::Offset;
 use crate::resp::Mark;
 
@@ -19,6 +19,22 @@ impl Caller {
         }
     }
 
+    /// What has been answered since `mark` is the reply that this slot is for. Where its write is
+    /// not on disk yet, it leaves when that is so.
+    #[cold]
+    pub fn fill_owed(&mut self, slot: SlotId, mark: Mark, actions: &mut Vec<Action>) {
+        let (reply, end) = (self.replies.out.take(mark), self.session.last_write);
+        let waits = self.syncs_always && self.server.set.durable() < end && !reply.is_empty();
+        let is_filled = match waits {
+            true => self.replies.fill_behind(slot, reply),
+            false => self.replies.fill(slot, reply),
+        };
+        assert!(is_filled, "{slot:?} is filled once");
+        if waits {
+            self.wait_for_disk(slot, end, actions);
+        }
+    }
+
     #[cold]
     fn hold(&mut self, mark: Mark, actions: &mut Vec<Action>) {
         let end = self.session.last_write;
@@ -27,6 +43,10 @@ impl Caller {
         }
         let slot = self.replies.open_slot();
         self.replies.settle(mark);
+        self.wait_for_disk(slot, end, actions);
+    }
+
+    fn wait_for_disk(&mut self, slot: SlotId, end: Offset, actions: &mut Vec<Action>) {
         if self.unsynced.is_empty() {
             actions.push(Action::Sync(end));
         }

@@ -108,6 +108,7 @@ impl Caller {
             self.replies.out.null_array();
             return Ok(Outcome::Answered);
         }
+        let began_ns = context.clock.mono_ns();
         let mark = self.replies.mark();
         let mut execution = Execution::of(call.input);
         let within = |it: &(CommandId, OwnedRequest)| runs_within(table().get(it.0));
@@ -118,6 +119,7 @@ impl Caller {
             false => self.execute_apart(&part[0], context, &mut execution),
         });
         self.session.is_in_exec = false;
+        self.note_execution(began_ns, context);
         done?;
         self.replies.out.close_array(mark, execution.answers);
         let because = if has_write(queue) { Reason::Write } else { Reason::Transaction };

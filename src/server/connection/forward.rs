@@ -237,10 +237,13 @@ impl Caller {
         let is_queueing = self.session.queue.is_some();
         match name {
             "watch" if !is_queueing => {
-                self.session.watches_remote = true;
+                let how = match std::mem::replace(&mut self.session.watches_remote, true) {
+                    true => Leased::WatchMore,
+                    false => Leased::Watch,
+                };
                 let mut one = self.nothing_yet(context);
                 add_request(&mut one, request);
-                Some(Ok(leased(one, request, Leased::Watch)))
+                Some(Ok(leased(one, request, how)))
             }
             "unwatch" | "discard" | "reset" if self.session.watches_remote => {
                 self.session.watches_remote = false;

@@ -13,6 +13,7 @@
 use super::batch::{BatchContext, NotNow, elements};
 use super::call::Call;
 use super::caller::Caller;
+use super::script_call::ScriptCall;
 use super::transaction::{has_write, looks_at_members, runs_at_once};
 use crate::base::ids::{CommandId, MemberId};
 use crate::base::lowered::long_elements;
@@ -109,20 +110,19 @@ const REFUSALS: &[(&str, Check)] = &[
         );
         Err(Fault::Message(text).into())
     }),
-    ("not_monitoring", |caller, asking, _| {
+    ("not_monitoring", |caller, asking, context| {
         let is_own = matches!(asking.command.handler, Handler::Session(_) | Handler::Prefix);
-        let touches_data = !is_own || caller.may_replicate(asking);
-        if caller.session.is_monitor && touches_data {
+        if caller.session.is_monitor && (!is_own || caller.may_replicate(asking, context)) {
             return Err(Fault::Static("ERR Replica can't interact with the keyspace").into());
         }
         Ok(())
     }),
     ("link_is_up", |caller, asking, _| {
-        let may = !caller.is_stale || asking.command.spec.flags.contains(Flags::STALE);
+        let may = !caller.is_stale || caller.all_are(asking, Flags::STALE);
         if may { Ok(()) } else { Err(LINK_DOWN.into()) }
     }),
     ("not_loading", |caller, asking, _| {
-        let may = !caller.is_loading || asking.command.spec.flags.contains(Flags::LOADING);
+        let may = !caller.is_loading || caller.all_are(asking, Flags::LOADING);
         if may { Ok(()) } else { Err(LOADING.into()) }
     }),
     ("nothing_lost", |caller, _, _| {
@@ -131,8 +131,9 @@ const REFUSALS: &[(&str, Check)] = &[
         lost.map_or(Ok(()), |fault| Err(fault.into()))
     }),
     ("not_paused", |caller, asking, context| {
-        let is_held = |it: &Caller| it.is_write(asking) || it.may_replicate(asking);
-        if caller.is_paused(context.now, is_held) { Err(Refusal::Paused) } else { Ok(()) }
+        let now = context.now;
+        let is_held = |it: &Caller| it.is_write(asking) || it.may_replicate(asking, context);
+        if caller.is_paused(now, is_held) { Err(Refusal::Paused) } else { Ok(()) }
     }),
     ("not_queued", |caller, asking, _| {
         let runs = caller.session.queue.is_none() || runs_at_once(asking.command);
@@ -277,13 +278,37 @@ impl Caller {
             || (runs_queue && self.session.queue.as_ref().is_some_and(has_write))
     }
 
-    /// Whether a request moves the stream though it writes nothing: itself, or what was queued for
-    /// it.
-    fn may_replicate(&self, asking: &Asking<'_>) -> bool {
-        let may = |it: &Command| it.spec.flags.contains(Flags::MAY_REPLICATE);
+    /// Whether a request has these flags: itself, and what was queued for it.
+    fn all_are(&self, asking: &Asking<'_>, flags: Flags) -> bool {
+        let has = |it: &Command| it.spec.flags.contains(flags);
         let queue = self.session.queue.as_ref().filter(|_| asking.command.spec.name == "EXEC");
-        may(asking.command)
-            || queue.is_some_and(|it| it.commands.iter().any(|it| may(table().get(it.0))))
+        has(asking.command)
+            && queue.is_none_or(|it| it.commands.iter().all(|it| has(table().get(it.0))))
+    }
+
+    /// Whether a request moves the stream though it writes nothing: itself, or what was queued for
+    /// it. A script does not that says it only reads.
+    fn may_replicate(&self, asking: &Asking<'_>, context: &mut BatchContext<'_, '_>) -> bool {
+        let mut may = |id: CommandId, request: Request<'_>| {
+            let command = table().get(id);
+            let flagged = command.spec.flags.contains(Flags::MAY_REPLICATE);
+            flagged && !self.is_script_that_reads(command, request, context)
+        };
+        let queue = self.session.queue.as_ref().filter(|_| asking.command.spec.name == "EXEC");
+        may(asking.command.id, asking.request)
+            || queue.is_some_and(|it| it.commands.iter().any(|it| may(it.0, it.1.borrow())))
+    }
+
+    fn is_script_that_reads(
+        &self,
+        command: &'static Command,
+        request: Request<'_>,
+        context: &mut BatchContext<'_, '_>,
+    ) -> bool {
+        let Handler::Script(run) = command.handler else { return false };
+        let libraries = || context.libraries();
+        let found = ScriptCall::of(self, command, run, request, &mut None, libraries);
+        found.is_ok_and(|it| it.reads_only)
     }
 
     /// Whether what is written now will be on disk, where it is to be.

@@ -59,6 +59,22 @@ impl Replies {
         true
     }
 
+    /// The reply of this slot is there, and waits for something more: the slot stays open ahead of
+    /// it, to be filled with nothing. Answers whether there was such a slot.
+    #[must_use]
+    pub fn fill_behind(&mut self, slot: SlotId, reply: Vec<u8>) -> bool {
+        let is_it = |it: &Slot| matches!(it, Slot::Waiting(id) if *id == slot);
+        let Some(place) = self.pending.iter().position(is_it) else { return false };
+        self.pending.insert(place + 1, Slot::Ready(reply));
+        true
+    }
+
+    /// Whether replies are held for those before them.
+    #[inline]
+    pub fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     /// Where the replies of a batch begin.
     pub fn mark(&self) -> Mark {
         self.out.mark()
@@ -72,7 +88,7 @@ impl Replies {
     /// What was written since `mark` takes its place behind replies that are not there yet.
     #[inline]
     pub fn settle(&mut self, mark: Mark) {
-        if !self.pending.is_empty() {
+        if self.has_pending() {
             self.settle_behind(mark);
         }
     }
@@ -95,7 +111,7 @@ impl Replies {
 
     /// Whether nothing is under way: what is pushed would leave at once.
     pub fn are_idle(&self) -> bool {
-        self.are_sent() && self.pending.is_empty()
+        self.are_sent() && !self.has_pending()
     }
 
     /// Bytes that can leave now.
@@ -219,5 +235,18 @@ mod tests {
         assert!(replies.are_sent());
         assert!(replies.fill(slot, b"+two\r\n".to_vec()));
         assert_eq!(replies.to_send(), b"+two\r\n>0\r\n");
+    }
+
+    #[test]
+    fn a_reply_that_waits_for_something_more_keeps_its_place() {
+        let mut replies = replies();
+        let slot = replies.open_slot();
+        replies.push(b">0\r\n");
+        assert!(replies.fill_behind(slot, b"+one\r\n".to_vec()));
+        assert!(replies.has_pending() && replies.to_send().is_empty());
+        replies.push(b">1\r\n");
+        assert!(replies.fill(slot, Vec::new()) && !replies.fill_behind(slot, Vec::new()));
+        assert_eq!(replies.to_send(), b"+one\r\n>0\r\n>1\r\n");
+        assert!(!replies.has_pending());
     }
 }

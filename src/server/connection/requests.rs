@@ -416,8 +416,7 @@ impl Caller {
             self.refresh(context.now);
             context.has_new_limits = true;
             context.extra_weight += OPERATOR_REQUESTS;
-            let settings = &self.settings.server;
-            context.stopwatch.measure(settings.metrics, settings.slowlog_slower_than_us);
+            context.stopwatch.measure(&self.settings.server);
         }
         context.count(Label::new(RouteId::NONE, MemberId::NONE, command.id), command);
         match outcome? {

@@ -2,7 +2,7 @@
 
 use super::batch::BatchContext;
 use super::caller::Caller;
-use crate::acl::{Denial, DenialContext, DenialReason, Denied, KeyRights};
+use crate::acl::{Denial, DenialContext, DenialReason, Denied, DeniedName, KeyRights};
 use crate::command::Fault;
 use crate::commands::{Command, check, denial, may_on_every_key, sort_options, table};
 use crate::resp::Request;
@@ -152,7 +152,7 @@ impl Caller {
         };
         count.fetch_add(1, Relaxed);
         let times = (context.now, context.scratch.env.now.get());
-        let object = denied.object(&command.name, request).to_vec();
+        let object = DeniedName::of(denied.object(&command.name, request));
         let kept =
             Denial { object, ..denial(table(), &self.server, &self.client, reason, place, times) };
         self.server.accounts.deny(kept, self.settings.server.acl_log_entries_max);

@@ -9,17 +9,17 @@ use super::monitor::CalledBy;
 use super::read::{ReadAt, ReadRun};
 use super::script_call::{ScriptCall, UNKNOWN_FUNCTION, UNKNOWN_SCRIPT, WORDS, Which};
 use super::script_host::{At, ScriptHost};
+use crate::base::ids::MemberId;
 use crate::command::codes::LINK_DOWN;
 use crate::command::{Fault, ReadIn};
 use crate::commands::{Command, Outcome, ScriptRun};
 use crate::metrics::Label;
-use crate::node::{MasterGuard, Transaction};
+use crate::node::Transaction;
 use crate::resp::{Mark, Request};
 use crate::route::Reason;
 use crate::script::limits::REPLY_BYTES_MAX;
-use crate::script::{Flags, Invocation, Libraries};
+use crate::script::{Flags, Invocation};
 use crate::session::LastReply;
-use std::sync::Arc;
 
 /// Keys and arguments of most scripts.
 const FEW: usize = 8;
@@ -36,7 +36,7 @@ impl Caller {
         self.session.last = LastReply::OWN;
         let mut last = context.scratch.script.last.take();
         let found = {
-            let libraries = || libraries_of(context);
+            let libraries = || context.libraries();
             ScriptCall::of(self, call.command, run, call.request, &mut last, libraries)
         };
         context.scratch.script.last = last;
@@ -48,6 +48,9 @@ impl Caller {
             }
             found => found.inspect_err(|_| {
                 self.show(call.command, call.request, CalledBy::Client);
+                let route = self.origin(None).route(call.command, call.request);
+                context.begin_command(call.command);
+                context.count(Label::new(route, MemberId::NONE, call.command.id), call.command);
             })?,
         };
         let is_within = context.scratch.is_within && !context.scratch.works_long;
@@ -206,7 +209,8 @@ impl Caller {
         self.replies.out.set_limit(REPLY_BYTES_MAX);
         let mut answer = std::mem::take(&mut context.scratch.script.answer);
         let mut own = std::mem::take(&mut context.scratch.interpreters);
-        let panicked = {
+        context.scratch.env.in_script.set(true);
+        let ended = {
             let mut host = ScriptHost::new(self, context, script, at);
             let mut at_master = is_at_master.then(|| server.scripting.at_master(purpose)).flatten();
             let interpreter = match &mut at_master {
@@ -221,6 +225,7 @@ impl Caller {
             }
             host.end()
         };
+        context.scratch.env.in_script.set(false);
         context.scratch.interpreters = own;
         context.scratch.script.replies = std::mem::replace(&mut self.replies.out, replies);
         self.session.db = db;
@@ -228,29 +233,24 @@ impl Caller {
         context.end_run();
         context.goes_on();
         context.stopwatch.at_ns = began_ns;
-        if panicked.is_ok() {
-            self.answer_script(&answer, out);
+        if let Ok(last_error) = &ended {
+            self.answer_script(&answer, last_error.as_deref(), out);
         }
         context.scratch.script.answer = answer;
         context.scratch.script.clear();
-        panicked
+        ended.map(|_| ())
     }
 
-    fn answer_script(&mut self, answer: &[u8], mark: Mark) {
+    /// `last_error` is what one of its calls was answered: a script that passes it on has not made
+    /// an error of its own.
+    fn answer_script(&mut self, answer: &[u8], last_error: Option<&str>, mark: Mark) {
         debug_assert!(self.replies.out.since(mark).is_empty());
-        if let Some(text) = answer.strip_prefix(b"-") {
+        let error = answer.strip_prefix(b"-");
+        let is_own = |it: &&[u8]| last_error.is_none_or(|last| !it.starts_with(last.as_bytes()));
+        if let Some(text) = error.filter(is_own) {
             let text = text.strip_suffix(b"\r\n").unwrap_or(text);
             self.server.counters.error(&String::from_utf8_lossy(text));
         }
         self.replies.out.append(answer);
     }
-}
-
-/// The libraries to look a function up in: those of a member that nobody holds for long.
-fn libraries_of(context: &mut BatchContext<'_, '_>) -> Arc<Libraries> {
-    if let LockCache::Writing(guard) = &mut context.locks {
-        return MasterGuard::engine(guard).libraries().clone();
-    }
-    context.locks.release();
-    context.set.libraries()
 }

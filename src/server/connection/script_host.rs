@@ -14,6 +14,7 @@ use crate::base::limits::{SCRIPT_TURN_EVERY_US, SCRIPT_US_MAX};
 use crate::base::lowered::long_elements;
 use crate::base::time::MonoUs;
 use crate::command::{Args, Fault, Flags};
+use crate::commands::verbs::debug::is_of_no_member;
 use crate::commands::{Command, Handler, Outcome, SessionVerb, table};
 use crate::engine::Engine;
 use crate::metrics::Label;
@@ -61,6 +62,8 @@ pub struct ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
     running: Option<Arc<Running>>,
     has_written: bool,
     has_panicked: bool,
+    /// The error that one of its calls was answered last, which has been counted.
+    last_error: Option<String>,
     /// How often it has been looked at.
     ticks: u64,
 }
@@ -103,13 +106,15 @@ impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
             running: None,
             has_written: false,
             has_panicked: false,
+            last_error: None,
             ticks: 0,
         }
     }
 
-    /// Behind its last. Fails when a verb has panicked, and what was answered means nothing.
-    pub fn end(self) -> Result<(), Fault> {
-        if self.has_panicked { Err(PANICKED) } else { Ok(()) }
+    /// Behind its last, with the error that one of them was answered last. Fails when a verb has
+    /// panicked, and what was answered means nothing.
+    pub fn end(mut self) -> Result<Option<String>, Fault> {
+        if self.has_panicked { Err(PANICKED) } else { Ok(self.last_error.take()) }
     }
 
     fn execute(&mut self, request: Request<'_>) -> Result<(), Fault> {
@@ -118,11 +123,11 @@ impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
             Fault::WrongArity(_) => WRONG_ARITY,
             _ => UNKNOWN,
         })?;
-        if command.spec.flags.contains(Flags::NOSCRIPT) {
+        let allows_all = || self.caller.server.scripting.allows_all.load(Relaxed);
+        if command.spec.flags.contains(Flags::NOSCRIPT) && !allows_all() {
             return Err(NOT_ALLOWED);
         }
-        let is_stale = self.caller.is_stale && self.script.flags.is_none();
-        if is_stale && !command.spec.flags.contains(Flags::STALE) {
+        if self.caller.is_stale && !command.spec.flags.contains(Flags::STALE) {
             return Err(STALE);
         }
         self.caller.check_rights_in_script(command, request, self.context)?;
@@ -215,7 +220,7 @@ impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
         verb: SessionVerb,
         request: Request<'_>,
     ) -> Result<(), Fault> {
-        if command.spec.flags.intersects(LOOKS) {
+        if command.spec.flags.intersects(LOOKS) && !is_of_no_member(command, request) {
             return Err(LOOKS_AT_MEMBERS);
         }
         let ScriptHost { caller, context, at, .. } = self;
@@ -294,8 +299,11 @@ impl Host for ScriptHost<'_, '_, '_, '_, '_, '_, '_> {
         let out = &mut self.caller.replies.out;
         let done = if out.is_overflowing() { Err(TOO_LONG) } else { done };
         if let Err(fault) = done {
+            let text = fault.text();
             out.clear();
-            out.error(&fault.text());
+            out.error(&text);
+            self.caller.server.counters.error(&text);
+            self.last_error = Some(text.into());
         }
         reply.extend_from_slice(out.bytes());
         out.clear();

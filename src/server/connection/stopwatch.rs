@@ -1,5 +1,7 @@
 //! The stopwatch of one batch: what has been measured and not yet told.
 
+use crate::config;
+
 /// Below this threshold of the slow log every command has a time of its own.
 const FINE_NS: u64 = 1_000_000;
 
@@ -51,9 +53,14 @@ impl Stopwatch {
         }
     }
 
-    /// What it measures for: `slower_than_us` is below 0 when nothing is slow.
-    pub fn measure(&mut self, with_metrics: bool, slower_than_us: i64) {
-        self.slow_ns = u64::try_from(slower_than_us).map_or(u64::MAX, |it| it.saturating_mul(1000));
+    /// What it measures for: the slow log and the latency monitor look at what is slow.
+    pub fn measure(&mut self, settings: &config::Server) {
+        let slowlog_us = u64::try_from(settings.slowlog_slower_than_us);
+        let monitor_ms = Some(settings.latency_monitor_ms).filter(|it| *it != 0);
+        let slowlog_ns = slowlog_us.map_or(u64::MAX, |it| it.saturating_mul(1000));
+        let monitor_ns = monitor_ms.map_or(u64::MAX, |it| it.saturating_mul(1_000_000) as u64);
+        self.slow_ns = slowlog_ns.min(monitor_ns);
+        let with_metrics = settings.metrics;
         self.is_running = with_metrics || self.slow_ns != u64::MAX;
         self.is_fine = self.slow_ns < FINE_NS;
     }

@@ -1,4 +1,5 @@
-//! How long commands take: service times for the metrics, and the commands of the slow log.
+//! How long commands take: service times for the metrics, and the commands of the slow log and of
+//! the latency monitor.
 //!
 //! The clock is read around every command that is not O(1), so such a command has a time of its own
 //! and the slow log is exact about it. Commands that are O(1) run in runs without a look at the
@@ -15,6 +16,7 @@ use crate::base::time::WallMs;
 use crate::command::Flags;
 use crate::commands::{Command, slow_words, table};
 use crate::metrics::Label;
+use crate::metrics::latency_events::LatencyEvent;
 use crate::resp::{AuthState, Decoder, Limits, OwnedRequest, Request, Step};
 use crate::state::Slow;
 use std::sync::atomic::Ordering::Relaxed;
@@ -38,7 +40,7 @@ impl BatchContext<'_, '_> {
             return;
         }
         let took_ns = self.read_clock();
-        if self.stopwatch.slow_ns <= took_ns && !command.spec.flags.contains(Flags::SKIP_SLOWLOG) {
+        if self.stopwatch.slow_ns <= took_ns {
             self.stopwatch.slow_one = Some(took_ns);
             self.stopwatch.has_slow = true;
         }
@@ -111,7 +113,11 @@ impl Caller {
     ) {
         self.tell_slow_run(input, context);
         if let Some(took_ns) = context.stopwatch.slow_one.take() {
-            self.log_slow(slow_words(command, request), took_ns, context.clock.wall_now());
+            let at = context.clock.wall_now();
+            self.note_latency(command, took_ns, at);
+            if !command.spec.flags.contains(Flags::SKIP_SLOWLOG) {
+                self.log_slow(slow_words(command, request), took_ns, at);
+            }
         }
     }
 
@@ -132,14 +138,36 @@ impl Caller {
         if 1 < commands {
             words.push(format!("... (with {} commands before it)", commands - 1).into_bytes());
         }
-        self.log_slow(words, took_ns, context.clock.wall_now());
+        let at = context.clock.wall_now();
+        self.note_latency(command, took_ns, at);
+        self.log_slow(words, took_ns, at);
     }
 
     /// A command that was worked on while its client stood still.
     pub fn log_if_slow(&self, request: &OwnedRequest, took_ns: u64, at: WallMs) {
         if let Ok(command) = table().locate(request.borrow()) {
+            self.note_latency(command, took_ns, at);
             self.log_slow(slow_words(command, request.borrow()), took_ns, at);
         }
+    }
+
+    /// Tells the latency monitor.
+    fn note_latency(&self, command: &Command, took_ns: u64, at: WallMs) {
+        let event = match command.spec.flags.contains(Flags::FAST) {
+            true => LatencyEvent::FastCommand,
+            false => LatencyEvent::Command,
+        };
+        self.server.set.latency.note(event, took_ns / 1000, at);
+    }
+
+    /// Tells the latency monitor of EXEC with all that was queued, which began at `began_ns`.
+    pub fn note_execution(&self, began_ns: u64, context: &BatchContext<'_, '_>) {
+        if self.settings.server.latency_monitor_ms == 0 {
+            return;
+        }
+        let took_us = (context.clock.mono_ns() - began_ns) / 1000;
+        let latency = &self.server.set.latency;
+        latency.note(LatencyEvent::Command, took_us, context.clock.wall_now());
     }
 
     /// Keeps an entry, if it is one by the settings of now: those that a CONFIG SET has left behind

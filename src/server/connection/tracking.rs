@@ -22,13 +22,15 @@ impl Caller {
     }
 
     #[inline(never)]
-    fn enter_reads(&self, command: &Command, request: Request<'_>, at: Position) {
+    fn enter_reads(&mut self, command: &Command, request: Request<'_>, at: Position) {
         let Some(asked) = &self.session.tracking else { return };
         let server = &self.server;
         command.spec.keys.each(request, |key| server.tracking.read(&self.client, asked, key, at));
-        if server.set.generation() != self.set_generation {
+        let generation = server.set.generation();
+        if generation != self.set_generation && generation != self.forgotten_generation {
             // The stream it was read in may have ended before anybody could know of this read.
             server.tracking.forget_for(self.client.id, server.set.position());
+            self.forgotten_generation = generation;
         }
     }
 
@@ -91,10 +93,15 @@ impl Caller {
         }
     }
 
-    /// A request is done with, and what it has changed itself it is told behind its reply.
+    /// A request is done with, and what it has changed itself it is told behind its reply. Where
+    /// replies are held, those of a batch take their places together when it ends: what there is to
+    /// tell comes as messages, behind them.
     #[cold]
     pub fn end_cached(&mut self, request: Request<'_>) {
         self.end_said(request);
+        if self.replies.has_pending() || self.gathered.is_some() {
+            return;
+        }
         if self.client.mailbox.has_messages() {
             self.client.mailbox.take_told().iter().for_each(|it| self.told_change(it));
         }

@@ -37,8 +37,7 @@ const GATHERED_BYTES_MAX: usize = 1 << 20;
 /// Most requests that are gathered: the replies of all of them are here before the first leaves.
 const GATHERED_MAX: usize = 1 << 10;
 /// What is unknown here and would change a connection that others share, or is the proxy's own.
-const NEVER_SHARED: &[&str] =
-    &["ACL", "ASKING", "MODULE", "MONITOR", "READONLY", "READWRITE", "RESTORE-ASKING", "SENTINEL"];
+const NEVER_SHARED: &[&str] = &["ACL", "ASKING", "MONITOR", "READONLY", "READWRITE", "SENTINEL"];
 
 /// Verbs of the proxy that the master answers where it is a real server.
 const FORWARDED_VERBS: &[&str] = &[
@@ -46,6 +45,7 @@ const FORWARDED_VERBS: &[&str] = &[
     "script|exists",
     "script|flush",
     "script|show",
+    "module|list",
     "pubsub|channels",
     "pubsub|numpat",
     "pubsub|numsub",
@@ -364,18 +364,17 @@ impl Caller {
             "subscribe" => self.cover(SubscriptionKind::Channel, call.request),
             "psubscribe" => self.cover(SubscriptionKind::Pattern, call.request),
             "ssubscribe" => self.cover(SubscriptionKind::ShardChannel, call.request),
-            "script|kill" | "function|kill" | "function|stats" | "migrate" => {
-                let mut one = self.nothing_yet(context);
-                add_request(&mut one, call.request);
-                Some(Ok(leased(one, call.request, Leased::Once)))
+            "script|kill" | "function|kill" | "function|stats" => {
+                Some(Ok(self.private(call, context, Leased::Kill)))
             }
+            "migrate" => Some(Ok(self.private(call, context, Leased::Once))),
             "waitaof" => {
                 // What is behind a barrier on a connection of its own is behind all that is done.
                 let mut one = self.nothing_yet(context);
                 let barrier = [&b"PUBLISH"[..], BARRIER, b""];
                 encode_command(&mut one.bytes, barrier.into_iter());
                 encode_command(&mut one.bytes, call.request.iter());
-                one.replies.push_back(Awaited::Last(2));
+                one.replies.push_back(Awaited::LastUnlessError(2));
                 Some(Ok(leased(one, call.request, Leased::Once)))
             }
             _ if FORWARDED_VERBS.contains(&name) => {
@@ -388,6 +387,13 @@ impl Caller {
             }
             _ => None,
         }
+    }
+
+    /// This request over a connection of the client's own.
+    fn private(&self, call: &Call<'_>, context: &BatchContext<'_, '_>, how: Leased) -> Outcome {
+        let mut one = self.nothing_yet(context);
+        add_request(&mut one, call.request);
+        leased(one, call.request, how)
     }
 
     /// What a client subscribes to is subscribed to at the master first. `None` when it is.

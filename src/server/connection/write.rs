@@ -148,7 +148,7 @@ impl Caller {
         let route = *labels.chain(routes).next()?;
         let offset = self.session.last_write;
         let (on, timeout) = (BlockOn::Offset(wanted.condition(), offset), wanted.timeout());
-        let then = Resume::Confirm { wanted, offset, owed: Vec::new() };
+        let then = Resume::Confirm { wanted, offset, owed: Vec::new(), slot: None };
         Some(Outcome::Block(Box::new(Block { on, timeout, then, route })))
     }
 }

@@ -12,6 +12,7 @@
 
 use super::stream_part::{StreamPart, Took};
 use crate::base::time::{MonoUs, WallMs};
+use crate::metrics::latency_events::LatencyEvent;
 use crate::node::ReplicaSet;
 use crate::runtime::clock;
 use crate::state::FileWriter;
@@ -99,11 +100,29 @@ impl AofParts {
     /// Writes what has come to the current part; `None` where there is none.
     pub fn take(&self) -> Option<io::Result<Took>> {
         let timed = self.timed();
-        self.lock().current.as_mut().map(|it| {
+        let began = clock::mono_now();
+        let taken = self.lock().current.as_mut().map(|it| {
             let took = it.take(timed);
             it.note_written();
             took
-        })
+        });
+        self.note_latency(clock::mono_now().since(began));
+        taken
+    }
+
+    /// Tells the latency monitor how long a write took.
+    fn note_latency(&self, took_us: u64) {
+        let latency = &self.set.latency;
+        if !latency.is_slow(took_us) {
+            return;
+        }
+        let event = match self.set.walks().0 {
+            0 => LatencyEvent::AofWriteAlone,
+            _ => LatencyEvent::AofWriteActiveChild,
+        };
+        let at = clock::wall_now();
+        latency.note(event, took_us, at);
+        latency.note(LatencyEvent::AofWrite, took_us, at);
     }
 
     /// Lets the current part outlive a crash of the machine. No worker waits for that. Answers how
@@ -174,6 +193,7 @@ impl FileWriter for AofParts {
         drop(parts);
         let now = clock::mono_now();
         let took_us = now.since(began);
+        self.note_latency(took_us);
         let was_slow = self.was_slow.swap(SLOW_US < took_us, Relaxed);
         let is_slow = VERY_SLOW_US < took_us || was_slow && SLOW_US < took_us;
         if is_slow {

@@ -17,6 +17,7 @@ use super::store::Store;
 use super::stream_part::{StreamPart, Took};
 use crate::base::time::MonoUs;
 use crate::config::{self, Fsync};
+use crate::metrics::latency_events::LatencyEvent;
 use crate::persist::Plan;
 use crate::runtime::{clock, tasks};
 use crate::state::{Background, Server};
@@ -195,7 +196,11 @@ impl Keeper {
         part.sync()?;
         self.parts.lock().put_next(part)?;
         let manifest = self.store.manifest.replaced(base, incr);
-        if let Err(why) = self.store.put_manifest(manifest) {
+        let began = clock::mono_now();
+        let put = self.store.put_manifest(manifest);
+        let us = clock::mono_now().since(began);
+        self.server.set.latency.note(LatencyEvent::AofRename, us, clock::wall_now());
+        if let Err(why) = put {
             // Nobody knows which of the two a restart would find.
             *self.parts.lock() = Parts::default();
             return Err(why);
@@ -312,6 +317,10 @@ impl Keeper {
         let is_late = LATE.as_micros() as u64 <= us;
         status.aof.late_fsyncs += u64::from(is_late);
         drop(status);
+        let latency = &self.server.set.latency;
+        if latency.is_slow(us) && self.settings().fsync == Fsync::Always {
+            latency.note(LatencyEvent::AofFsyncAlways, us, clock::wall_now());
+        }
         if is_late {
             log::warn!("event=late-fsync us={us}");
         }

@@ -84,9 +84,11 @@ async fn ask(upstream: &Upstream, waits: &mut AckWaits<AckAsk>) -> io::Result<()
         let view = upstream.view();
         view.master == Some(master) && view.history.as_ref().is_some_and(|it| it.replid == replid)
     };
+    // The last barrier was refused: there is nothing that WAIT could count.
+    let mut is_refused = false;
     loop {
         take_new(upstream, waits);
-        let Some(round) = waits.next_round(clock::mono_now()) else {
+        let Some(mut round) = waits.next_round(clock::mono_now()) else {
             let news = upstream.acks.news();
             if upstream.acks.is_empty() {
                 // The connection is kept for a while.
@@ -100,10 +102,22 @@ async fn ask(upstream: &Upstream, waits: &mut AckWaits<AckAsk>) -> io::Result<()
         if !is_as_known() {
             return Err(other("it is another's history"));
         }
-        let [counted, told] = ask_round(&mut talk, round, patience).await?;
+        if is_refused {
+            // Who waits for more than there are has all of them asked what they have.
+            round.replicas = REPLICAS_MAX;
+        }
+        let Counted { barrier, counted, told } = ask_round(&mut talk, round, patience).await?;
+        if let Some(barrier) = barrier {
+            let was_refused = std::mem::replace(&mut is_refused, barrier.starts_with(b"-"));
+            if is_refused && !was_refused {
+                let why = String::from_utf8_lossy(&barrier[1..]);
+                log::warn!("event=upstream-barrier-refused why={:?}", why.trim_end());
+            }
+        }
         let acked = counted.strip_prefix(b":").and_then(|it| it.strip_suffix(b"\r\n"));
         let acked = acked.and_then(parse_u64);
         let acked = acked.ok_or_else(|| other(&String::from_utf8_lossy(&counted)))?;
+        let acked = if is_refused { 0 } else { acked };
         let report = history_of(&told)?;
         if report.at.replid != replid {
             upstream.reported(master, report, MonoUs::default());
@@ -120,6 +134,8 @@ async fn ask(upstream: &Upstream, waits: &mut AckWaits<AckAsk>) -> io::Result<()
     }
 }
 
+/// More replicas than any master has.
+const REPLICAS_MAX: usize = 1 << 20;
 /// How long a connection is kept that nobody uses.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -129,13 +145,18 @@ fn history_of(reply: &[u8]) -> io::Result<Report> {
     report.ok_or_else(|| other("it does not say that it is a master"))
 }
 
-/// Writes a barrier if one is needed, and waits for it to be acknowledged. Answers what WAIT
-/// counts, and what the master tells of itself then.
-async fn ask_round(
-    talk: &mut Talk,
-    round: AckRound,
-    patience: Duration,
-) -> io::Result<[Vec<u8>; 2]> {
+/// The replies of one round.
+struct Counted {
+    /// That of the barrier, if one was written.
+    barrier: Option<Vec<u8>>,
+    /// What WAIT counts: without a barrier on this connection all replicas, whatever they have.
+    counted: Vec<u8>,
+    /// What the master tells of itself then.
+    told: Vec<u8>,
+}
+
+/// Writes a barrier if one is needed, and waits for it to be acknowledged.
+async fn ask_round(talk: &mut Talk, round: AckRound, patience: Duration) -> io::Result<Counted> {
     let (replicas, timeout) = (round.replicas.to_string(), round.timeout_ms.to_string());
     let barrier: [&[u8]; 3] = [b"PUBLISH", BARRIER, b""];
     let wait: [&[u8]; 3] = [b"WAIT", replicas.as_bytes(), timeout.as_bytes()];
@@ -143,9 +164,12 @@ async fn ask_round(
     match round.has_barrier {
         true => {
             let asked = talk.ask_all([&barrier, &wait, &ASK_MASTER_INFO], most).await?;
-            let [_, counted, told] = asked;
-            Ok([counted, told])
+            let [barrier, counted, told] = asked;
+            Ok(Counted { barrier: Some(barrier), counted, told })
         }
-        false => talk.ask_all([&wait, &ASK_MASTER_INFO], most).await,
+        false => {
+            let [counted, told] = talk.ask_all([&wait, &ASK_MASTER_INFO], most).await?;
+            Ok(Counted { barrier: None, counted, told })
+        }
     }
 }

@@ -9,19 +9,16 @@
 //! The master tells who has written a key since it was read (CLIENT TRACKING). So what is wrong is
 //! wrong: the replica has shown what is no part of the history that it has proved to have.
 
-use super::dispatch::submit;
+use super::dispatch::answer_to;
 use super::talk::{Talk, other};
 use crate::base::places::Places;
 use crate::base::position::Position;
-use crate::node::Awaited;
-use crate::node::upstream::{ReadRun, Report, Run, RunKind, Sample};
+use crate::node::upstream::{ReadRun, Report, RunKind, Sample};
 use crate::replication::ASK_MASTER_INFO;
 use crate::resp::Protocol;
 use crate::route::{Allowed, Ladder, Step};
 use crate::runtime::{clock, tasks};
-use crate::state::{Aim, AimedRun, CheckOutcome, RunWaiter, Upstream};
-use futures::channel::oneshot::channel;
-use std::collections::VecDeque;
+use crate::state::{Aim, CheckOutcome, Upstream};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -141,11 +138,12 @@ async fn check(
     }
     if outcome == CheckOutcome::Wrong {
         let name = &upstream.member(sample.member).described.name;
-        upstream.checks.found(format!(
+        let what = format!(
             "audit {}: {name} has proved {} and does not show what the master had there",
             sample.told(),
             report.at
-        ));
+        );
+        upstream.checks.found(&what, "");
     }
     *connection = Some(tracking);
     Ok(outcome)
@@ -168,25 +166,6 @@ async fn read_at_replica(
         waits_until: None,
         tried: Places::default(),
     };
-    let run = Run {
-        db: sample.db,
-        selects: false,
-        protocol: Protocol::Resp3,
-        bytes: sample.request.clone(),
-        replies: VecDeque::from([Awaited::Last(1)]),
-        kind: RunKind::Read(read),
-        unsent_until: clock::mono_now(),
-        acks: None,
-        gate: None,
-        floor: None,
-        scan: None,
-        script: None,
-        is_hedge: false,
-        is_check: true,
-    };
-    let (answer, answered) = channel();
-    let aimed = AimedRun { run, aim: Aim::Replica(sample.member), worker: 0 };
-    submit(upstream, aimed, RunWaiter::Task(answer));
-    let reply = tasks::within(WAIT * 2, answered).await;
-    Ok(reply.and_then(Result::ok).and_then(|it| it.reply.ok()))
+    let run = sample.again(Protocol::Resp3, RunKind::Read(read), clock::mono_now());
+    Ok(answer_to(upstream, run, Aim::Replica(sample.member), WAIT * 2).await)
 }

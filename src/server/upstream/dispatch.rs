@@ -10,12 +10,13 @@ use crate::node::upstream::{
 };
 use crate::node::{Answering, Awaited, Told};
 use crate::resp::encode_command;
-use crate::runtime::clock;
+use crate::runtime::{clock, tasks};
 use crate::server::question::found;
 use crate::state::{
     AckAsk, AckWaiter, Acked, Aim, AimedRun, HeadAsk, Hedge, JobReply, RunWaiter, Upstream,
     UpstreamMember, WaitingRun, Wrote, shared,
 };
+use futures::channel::oneshot::channel;
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -28,11 +29,25 @@ pub fn submit(upstream: &Upstream, aimed: AimedRun, waiter: RunWaiter) {
         Aim::Replica(member) => first_try(upstream, worker, member, (run, waiter)),
         Aim::Ladder => try_next(upstream, worker, None, (run, waiter)),
         Aim::Head { bytes } => {
-            if let Err(full) = upstream.head.push(HeadAsk { run, waiter, worker, bytes }) {
+            let (ask, bytes_max) =
+                (HeadAsk { run, waiter, worker, bytes }, upstream.settings.queue_bytes_max);
+            if let Err(full) = upstream.head.push(ask, bytes_max) {
                 overflow((full.run, full.waiter));
             }
         }
     }
+}
+
+/// What a run is answered that nobody's connection waits for; `None` without an answer in time.
+pub async fn answer_to(
+    upstream: &Upstream,
+    run: Run,
+    aim: Aim,
+    patience: Duration,
+) -> Option<Vec<u8>> {
+    let (answer, answered) = channel();
+    submit(upstream, AimedRun { run, aim, worker: 0 }, RunWaiter::Task(answer));
+    tasks::within(patience, answered).await?.ok()?.reply.ok()
 }
 
 /// When a run that a switchover holds looks again, where nobody tells it that it may go on.
@@ -132,11 +147,16 @@ fn to_member(upstream: &Upstream, worker: usize, id: MemberId, waiting: WaitingR
     }
 }
 
+/// The longest run that is asked of two: it is kept until then.
+const HEDGED_BYTES_MAX: usize = 64 << 10;
+
 /// A read goes to its replica; if that takes too long to answer, another is asked, too.
 fn first_try(upstream: &Upstream, worker: usize, first: MemberId, (run, waiter): WaitingRun) {
     let tuning = &upstream.settings.tuning;
-    let may_be_hedged =
-        matches!(run.kind, RunKind::Read(_)) && run.scan.is_none() && run.script.is_none();
+    let may_be_hedged = matches!(run.kind, RunKind::Read(_))
+        && run.scan.is_none()
+        && run.script.is_none()
+        && run.bytes.len() <= HEDGED_BYTES_MAX;
     let is_shared = matches!(waiter, RunWaiter::Shared(_));
     if tuning.hedge_after.is_zero() || is_shared || !may_be_hedged {
         return to_member(upstream, worker, first, (run, waiter));
@@ -144,7 +164,8 @@ fn first_try(upstream: &Upstream, worker: usize, first: MemberId, (run, waiter):
     let (waiter, shared) = shared(waiter);
     let due = clock::mono_now().plus(tuning.hedge_after);
     let hedge = Hedge { due, run: run.clone(), first, waiter: shared };
-    upstream.hedges(worker).push(hedge, tuning.hedge_percent);
+    let bytes_max = upstream.settings.queue_bytes_max;
+    upstream.hedges(worker).push(hedge, tuning.hedge_percent, bytes_max);
     to_member(upstream, worker, first, (run, waiter));
 }
 

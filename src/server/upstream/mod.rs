@@ -20,6 +20,8 @@ mod audit;
 mod shadow;
 mod head;
 mod sentinel;
+mod candidate;
+mod failover_abort;
 mod switchover;
 mod subscriber;
 

@@ -1,16 +1,13 @@
 //! Compares what is answered with what a server of another set answers to the same reads: of a set
 //! that is to take the place of this one.
 
-use super::dispatch::submit;
+use super::dispatch::answer_to;
 use super::talk::{Talk, other};
 use crate::base::remote_address::RemoteAddress;
-use crate::node::Awaited;
-use crate::node::upstream::{Run, RunKind, Sample};
+use crate::node::upstream::{RunKind, Sample};
 use crate::resp::Protocol;
 use crate::runtime::{clock, tasks};
-use crate::state::{Aim, AimedRun, CheckOutcome, RunWaiter, Upstream};
-use futures::channel::oneshot::channel;
-use std::collections::VecDeque;
+use crate::state::{Aim, CheckOutcome, Upstream};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,12 +76,9 @@ async fn compare(
         let cut = &it[..it.len().min(60)];
         String::from_utf8_lossy(cut).escape_debug().to_string()
     };
-    upstream.checks.found(format!(
-        "shadow {}: here {}, at {address} {}",
-        sample.told(),
-        shown(&after),
-        shown(&again)
-    ));
+    let what = format!("shadow {}: another answer at {address}", sample.told());
+    let values = format!("here {}, there {}", shown(&after), shown(&again));
+    upstream.checks.found(&what, &values);
     Ok(CheckOutcome::Wrong)
 }
 
@@ -109,33 +103,17 @@ async fn open(
 async fn ask(upstream: &Upstream, talk: &mut Talk, sample: &Sample) -> io::Result<Vec<u8>> {
     let (db, words) = (sample.db.to_string(), sample.words());
     let both: [&[&[u8]]; 2] = [&[b"SELECT", db.as_bytes()], &words];
-    let [_, reply] = talk.ask_all(both, upstream.settings.replica_timeout).await?;
+    let [selected, reply] = talk.ask_all(both, upstream.settings.replica_timeout).await?;
+    if selected.starts_with(b"-") {
+        return Err(other(String::from_utf8_lossy(&selected).trim_end()));
+    }
     Ok(reply)
 }
 
 /// What the master of this set answers now.
 async fn at_master(upstream: &Arc<Upstream>, sample: &Sample) -> io::Result<Vec<u8>> {
-    let run = Run {
-        db: sample.db,
-        selects: false,
-        protocol: sample.protocol,
-        bytes: sample.request.clone(),
-        replies: VecDeque::from([Awaited::Last(1)]),
-        kind: RunKind::Master { written: 0, wants_place: false },
-        unsent_until: clock::mono_now(),
-        acks: None,
-        gate: None,
-        floor: None,
-        scan: None,
-        script: None,
-        is_hedge: false,
-        is_check: true,
-    };
-    let (answer, answered) = channel();
-    let aimed = AimedRun { run, aim: Aim::Master, worker: 0 };
-    submit(upstream, aimed, RunWaiter::Task(answer));
-    let patience = upstream.settings.reply_timeout;
-    let reply = tasks::within(patience, answered).await.and_then(Result::ok);
-    let reply = reply.and_then(|it| it.reply.ok());
+    let kind = RunKind::Master { written: 0, wants_place: false };
+    let run = sample.again(sample.protocol, kind, clock::mono_now());
+    let reply = answer_to(upstream, run, Aim::Master, upstream.settings.reply_timeout).await;
     reply.ok_or_else(|| other("the master does not answer"))
 }

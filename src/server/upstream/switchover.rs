@@ -5,10 +5,12 @@
 //! ```text
 //!           nothing is under way       FAILOVER TO       the other is master
 //!   pause ──────────────────────▶ idle ───────────▶ asked ─────────────────▶ release, REPLICAOF
-//!     └───────────── time is over, refused ──────────┘                       at the others
-//!                          └──▶ FAILOVER ABORT, release
+//!     │                             │ refused         │ no answer, too long    at the others
+//!     └── time is over ──▶ release ◀┘                 └──▶ FAILOVER ABORT, release
 //! ```
 
+use super::candidate::{Pair, address_at};
+use super::failover_abort::{Ordered, give_up};
 use super::talk::Talk;
 use crate::base::ids::MemberId;
 use crate::base::remote_address::RemoteAddress;
@@ -18,41 +20,62 @@ use crate::node::upstream::{MemberState, Report};
 use crate::replication::ASK_MASTER_INFO;
 use crate::runtime::{clock, tasks};
 use crate::state::{Server, Upstream, WaitingRuns};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How often it is looked whether nothing is under way, or the role has changed hands.
 const LOOK_EVERY: Duration = Duration::from_micros(500);
 /// How long the master has to say so once its own time is over.
 const GRACE: Duration = Duration::from_millis(500);
-/// How long the master has to say that it has given up.
+/// How long the master has to say that it has given up, while what is its own waits.
 const ABORT_MAX: Duration = Duration::from_secs(2);
+/// For how long it is told to where it does not answer.
+const UNSETTLED_MAX: Duration = Duration::from_secs(60);
 
 /// Ends the pause, whatever becomes of it.
-struct Pause<'u> {
-    upstream: &'u Upstream,
+struct Pause {
+    upstream: Arc<Upstream>,
     begun: MonoUs,
 }
 
-impl<'u> Pause<'u> {
-    fn begin(upstream: &'u Upstream, until: MonoUs) -> Option<Pause<'u>> {
-        let begun = clock::mono_now();
+impl Pause {
+    fn begin(upstream: &Arc<Upstream>, until: MonoUs) -> Option<Pause> {
+        let (begun, upstream) = (clock::mono_now(), upstream.clone());
         upstream.switchover.begin(until).then_some(Pause { upstream, begun })
     }
-}
 
-impl Drop for Pause<'_> {
-    fn drop(&mut self) {
-        self.upstream.switchover.end();
+    /// What waits goes on, though the switchover is not over.
+    fn release(&self) {
+        self.upstream.switchover.release();
+        self.tell();
+    }
+
+    fn tell(&self) {
         let workers = 0..self.upstream.workers();
         workers.map(|it| self.upstream.waiting(it)).for_each(WaitingRuns::tell);
     }
+}
+
+impl Drop for Pause {
+    fn drop(&mut self) {
+        self.upstream.switchover.end();
+        self.tell();
+    }
+}
+
+/// Why the master does not hand over.
+enum NotBegun {
+    /// It has said so, or was not asked.
+    Refused(String),
+    /// It has not answered: it may begin at any time.
+    Unanswered(String),
 }
 
 /// Makes this replica the master, within this time. Answers for how many µs the master's requests
 /// waited, and what is left to do by hand.
 pub async fn switch_over(
     server: &Server,
-    upstream: &Upstream,
+    upstream: &Arc<Upstream>,
     to: MemberId,
     timeout: Duration,
 ) -> Result<(u64, Vec<String>), String> {
@@ -68,20 +91,30 @@ pub async fn switch_over(
     if !matches!(state, MemberState::Replica | MemberState::Drained) {
         return Err(format!("it is {state}"));
     }
-    // They are told to follow the new master, whatever they look like while roles change.
+    // They are told to follow the new master, whatever they look like while roles change. Whom the
+    // stream does not come to now may follow anybody, or nobody on purpose.
     let is_other = |it: &usize| *it != from.index() && *it != to.index();
     let is_fed = |it: &usize| view.members[*it].state.may_be_fed();
-    let others: Vec<usize> = (0..view.members.len()).filter(is_other).filter(is_fed).collect();
+    let (others, unfed): (Vec<usize>, Vec<usize>) =
+        (0..view.members.len()).filter(is_other).partition(is_fed);
     let until = clock::mono_now().plus(timeout);
     let (mut old, mut new) = (open(upstream, from).await?, open(upstream, to).await?);
-    let address = address_at(&mut old, upstream, to).await?;
+    let pair = Pair { master: &mut old, replica: &mut new };
+    let address = address_at(pair, upstream, to).await?;
     let pause = Pause::begin(upstream, until).ok_or("another switchover is under way")?;
     let swap = Swap { upstream, from, to, address: &address, until };
     swap.until_idle().await?;
     let idle_us = clock::mono_now().since(pause.begun);
-    swap.ask(&mut old).await?;
+    match swap.ask(&mut old).await {
+        Ok(()) => {}
+        Err(NotBegun::Refused(why)) => return Err(why),
+        Err(NotBegun::Unanswered(why)) => {
+            settle(pause, from, Ordered::Unanswered(old)).await;
+            return Err(why);
+        }
+    }
     if let Err(why) = swap.until_swapped(&mut old, &mut new).await {
-        abort(&mut old, upstream).await;
+        settle(pause, from, Ordered::Begun).await;
         return Err(why);
     }
     // Whoever watched something there has watched it at one who is no master any more.
@@ -91,7 +124,8 @@ pub async fn switch_over(
     log::info!(
         "event=upstream-switchover to={address} paused_us={paused_us} idle_after_us={idle_us}"
     );
-    let left = follow_others(upstream, &others, &address).await;
+    let mut left = follow_others(upstream, &others, &address).await;
+    left.extend(unfed.iter().map(|it| upstream.member(MemberId::of(*it)).described.name.clone()));
     upstream.ask_now();
     Ok((paused_us, left))
 }
@@ -106,40 +140,6 @@ async fn open(upstream: &Upstream, member: MemberId) -> Result<Talk, String> {
     )
     .await;
     talk.map_err(|it| format!("{} cannot be asked: {it}", member.described.name))
-}
-
-/// Where the master knows this replica: it may have another address there than here.
-async fn address_at(
-    master: &mut Talk,
-    upstream: &Upstream,
-    replica: MemberId,
-) -> Result<RemoteAddress, String> {
-    let told = master.ask(&ASK_MASTER_INFO, upstream.settings.replica_timeout).await;
-    let told = told.map_err(|it| format!("the master cannot be asked: {it}"))?;
-    let ours = upstream.member(replica).address.clone();
-    let replicas = replicas_in(&String::from_utf8_lossy(&told));
-    let of_port: Vec<_> = replicas.into_iter().filter(|it| it.port == ours.port).collect();
-    let same = of_port.iter().find(|it| it.host == ours.host);
-    match (same, of_port.as_slice()) {
-        (Some(same), _) => Ok(same.clone()),
-        (None, [one]) => Ok(one.clone()),
-        (None, []) => Err("the master does not know it as a replica that is online".to_owned()),
-        (None, _) => Err("the master knows several replicas by its port".to_owned()),
-    }
-}
-
-/// The replicas that a master tells to be online: `slave0:ip=…,port=…,state=online,…`.
-fn replicas_in(info: &str) -> Vec<RemoteAddress> {
-    let replica = |line: &str| {
-        let (name, fields) = line.trim().split_once(':')?;
-        name.strip_prefix("slave")?.parse::<u32>().ok()?;
-        let field =
-            |name: &str| fields.split(',').find_map(|it| it.strip_prefix(name)?.strip_prefix('='));
-        let port = field("port")?.parse().ok()?;
-        (field("state")? == "online")
-            .then(|| Some(RemoteAddress { host: field("ip")?.to_owned(), port }))?
-    };
-    info.lines().filter_map(replica).collect()
 }
 
 /// One handing over, within its pause.
@@ -159,7 +159,7 @@ impl Swap<'_> {
     /// Until all that was sent to the master is answered.
     async fn until_idle(&self) -> Result<(), String> {
         let load = self.upstream.member(self.from).load.clone();
-        while load.in_flight() != 0 {
+        while load.in_flight() != 0 || self.upstream.switchover.private_work() != 0 {
             self.left().ok_or("the master has not answered in time what it was sent before")?;
             tasks::sleep(LOOK_EVERY).await;
         }
@@ -167,8 +167,8 @@ impl Swap<'_> {
     }
 
     /// Has the master begin.
-    async fn ask(&self, old: &mut Talk) -> Result<(), String> {
-        let left = self.left().ok_or("its time is over")?;
+    async fn ask(&self, old: &mut Talk) -> Result<(), NotBegun> {
+        let left = self.left().ok_or_else(|| NotBegun::Refused("its time is over".to_owned()))?;
         let (port, ms) = (self.address.port.to_string(), left.as_millis().max(1).to_string());
         let words: [&[u8]; 6] = [
             b"FAILOVER",
@@ -179,11 +179,13 @@ impl Swap<'_> {
             ms.as_bytes(),
         ];
         let reply = old.ask(&words, self.upstream.settings.replica_timeout).await;
-        let reply = reply.map_err(|it| format!("the master cannot be asked: {it}"))?;
+        let reply = reply
+            .map_err(|it| NotBegun::Unanswered(format!("the master has not answered: {it}")))?;
         if reply.starts_with(b"+OK") {
             return Ok(());
         }
-        Err(format!("the master refuses: {}", String::from_utf8_lossy(&reply).trim_end()))
+        let why = String::from_utf8_lossy(&reply);
+        Err(NotBegun::Refused(format!("the master refuses: {}", why.trim_end())))
     }
 
     /// Until the other is the master, and this one its replica.
@@ -217,26 +219,26 @@ impl Swap<'_> {
     }
 }
 
+/// The master is to give up what it was told. What is its own waits for that, but not for long:
+/// after that it goes on, and no other switchover begins before the master has said how it stands.
+async fn settle(pause: Pause, master: MemberId, ordered: Ordered) {
+    let upstream = pause.upstream.clone();
+    let (of, name) = (upstream.clone(), upstream.member(master).described.name.clone());
+    let mut giving_up = Box::pin(async move { give_up(&of, master, ordered).await });
+    if tasks::within(ABORT_MAX, giving_up.as_mut()).await.is_none() {
+        log::warn!("event=upstream-switchover-unsettled master={name} why=it does not answer");
+        pause.release();
+        tasks::spawn(async move {
+            tasks::within(UNSETTLED_MAX, giving_up).await;
+            drop(pause);
+        });
+    }
+    upstream.ask_now();
+}
+
 async fn ask_info(talk: &mut Talk, patience: Duration) -> Result<Vec<u8>, String> {
     let told = talk.ask(&ASK_MASTER_INFO, patience).await;
     told.map_err(|it| format!("it is not known how far it has come: {it}"))
-}
-
-/// The master is to give up; comes back when it has, or when that takes too long.
-async fn abort(old: &mut Talk, upstream: &Upstream) {
-    let patience = upstream.settings.replica_timeout;
-    let until = clock::mono_now().plus(ABORT_MAX);
-    let asked = old.ask(&[b"FAILOVER", b"ABORT"], patience).await;
-    log::warn!("event=upstream-switchover-aborted reply={:?}", asked.map(|it| it.len()));
-    while clock::mono_now() < until {
-        match ask_info(old, patience).await {
-            Ok(told) if !String::from_utf8_lossy(&told).contains("failover_state:no-failover") => {
-                tasks::sleep(LOOK_EVERY).await;
-            }
-            _ => break,
-        }
-    }
-    upstream.ask_now();
 }
 
 /// The other replicas follow the new master from here on: until now they have followed the old one,
@@ -273,21 +275,5 @@ async fn follow(
     match reply.strip_prefix(b"-") {
         Some(text) => Err(String::from_utf8_lossy(text).trim_end().to_owned()),
         None => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn replicas_are_read_from_what_their_master_tells() {
-        let info = "role:master\r\nconnected_slaves:3\r\n\
-                    slave0:ip=10.0.0.1,port=7001,state=online,offset=5,lag=0\r\n\
-                    slave1:ip=::1,port=7002,state=wait_bgsave,offset=0,lag=0\r\n\
-                    slave2:ip=db,port=7003,state=online,offset=5,lag=1,type=replica\r\n\
-                    slave_expires_tracked_keys:0\r\n";
-        let told: Vec<String> = replicas_in(info).iter().map(ToString::to_string).collect();
-        assert_eq!(told, ["10.0.0.1:7001", "db:7003"]);
     }
 }

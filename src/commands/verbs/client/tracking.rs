@@ -1,7 +1,9 @@
 //! CLIENT TRACKING, CACHING, GETREDIR and TRACKINGINFO: a client caches what it reads.
 
+use crate::base::limits::{PREFIX_BYTES_MAX, PREFIXES_MAX};
 use crate::base::number;
-use crate::command::{Fault, codes};
+use crate::command::Fault;
+use crate::command::codes::NO_UPSTREAM_TRACKING;
 use crate::commands::{CommandContext, Outcome};
 use crate::session::{CachedReads, Tracking};
 use crate::state::{Client, Server};
@@ -28,6 +30,8 @@ const NOT_CACHING: Fault = Fault::Static(
     "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or \
      OPTOUT mode enabled",
 );
+const TOO_MANY_PREFIXES: Fault =
+    Fault::Static("ERR too many prefixes for a single client, or too long ones");
 const YES_IS_OPTIN: Fault =
     Fault::Static("ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.");
 const NO_IS_OPTOUT: Fault =
@@ -47,7 +51,7 @@ struct Options {
 /// CLIENT TRACKING.
 pub fn tracking(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     if context.server.upstream.is_some() {
-        return Err(codes::NO_UPSTREAM_TRACKING);
+        return Err(NO_UPSTREAM_TRACKING);
     }
     let word = context.args.next()?;
     let said = parse(context)?;
@@ -97,7 +101,8 @@ fn begin(context: &mut CommandContext<'_>, said: Options) -> Result<(), Fault> {
     let flags = &context.client.flags;
     flags.is_broadcast.store(asked.prefixes.is_some(), Relaxed);
     context.client.redirect.store(1 + asked.redirect.unwrap_or(0), Relaxed);
-    context.server.tracking.enter(context.client, said.redirect, asked.clone());
+    context.client.prefixes_bytes.store(asked.kept_bytes() as u64, Relaxed);
+    context.server.tracking.enter(context.client, said.redirect, &asked);
     if before.is_none() {
         // Whoever writes from here on tells of it: what is at work comes to its end first.
         context.server.set.note_changes();
@@ -138,33 +143,80 @@ fn settle(before: Option<&Tracking>, said: &Options) -> Result<Tracking, Fault> 
 
 /// Those that are known with those that are said, none of which may begin with another.
 fn prefixes(known: Option<&BTreeSet<Bytes>>, said: &[Bytes]) -> Result<BTreeSet<Bytes>, Fault> {
-    let overlap = |one: &[u8], other: &[u8]| one.starts_with(other) || other.starts_with(one);
-    let refused = |one: &Bytes, of: &str, other: &Bytes| {
-        let (one, other) = (String::from_utf8_lossy(one), String::from_utf8_lossy(other));
-        Err(Fault::Message(format!(
-            "ERR Prefix '{one}' overlaps with {of} prefix '{other}'. Prefixes for a single client \
-             must not overlap."
-        )))
-    };
+    if PREFIXES_MAX < said.len() {
+        return Err(TOO_MANY_PREFIXES);
+    }
     let mut all = known.cloned().unwrap_or_default();
-    for (at, prefix) in said.iter().enumerate() {
-        if let Some(other) = all.iter().find(|it| overlap(it, prefix)) {
-            return refused(prefix, "an existing", other);
+    let among = first_overlap(said);
+    let last = among.map_or(said.len(), |it| it.0 + 1);
+    for prefix in &said[..last] {
+        if let Some(other) = known_overlap(&all, prefix) {
+            return Err(overlapping(prefix, "an existing", other));
         }
-        if let Some(other) = said[at + 1..].iter().find(|it| overlap(it, prefix)) {
-            return refused(prefix, "another provided", other);
-        }
+    }
+    if let Some((one, other)) = among {
+        return Err(overlapping(&said[one], "another provided", &said[other]));
     }
     all.extend(said.iter().cloned());
     if said.is_empty() {
         all.insert(Bytes::new());
     }
+    if PREFIXES_MAX < all.len() || PREFIX_BYTES_MAX < all.iter().map(Bytes::len).sum() {
+        return Err(TOO_MANY_PREFIXES);
+    }
     Ok(all)
+}
+
+fn overlapping(one: &[u8], of: &str, other: &[u8]) -> Fault {
+    let (one, other) = (String::from_utf8_lossy(one), String::from_utf8_lossy(other));
+    Fault::Message(format!(
+        "ERR Prefix '{one}' overlaps with {of} prefix '{other}'. Prefixes for a single client must \
+         not overlap."
+    ))
+}
+
+fn overlap(one: &[u8], other: &[u8]) -> bool {
+    one.starts_with(other) || other.starts_with(one)
+}
+
+/// The first of those that are known that overlaps with this one. But for the empty one, none of
+/// them begins with another: so it is the next before this, or the next behind it.
+fn known_overlap<'k>(known: &'k BTreeSet<Bytes>, prefix: &Bytes) -> Option<&'k Bytes> {
+    let empty = known.first().filter(|it| it.is_empty());
+    let before = known.range::<Bytes, _>(..=prefix).next_back();
+    let behind = known.range::<Bytes, _>(prefix..).next();
+    [empty, before, behind].into_iter().flatten().find(|it| overlap(it, prefix))
+}
+
+/// The places of the first that overlaps with one behind it, and of the first such.
+fn first_overlap(said: &[Bytes]) -> Option<(usize, usize)> {
+    let mut sorted: Vec<usize> = (0..said.len()).collect();
+    sorted.sort_unstable_by_key(|it| &said[*it]);
+    // In order those that one begins with stand before it, with nothing else but what they all
+    // begin, too: so it overlaps with the last of them that is still open.
+    // Each with the first place of those that are.
+    let (mut open, mut one) = (Vec::<(usize, usize)>::new(), usize::MAX);
+    for at in sorted {
+        while open.last().is_some_and(|it| !said[at].starts_with(&said[it.0])) {
+            open.pop();
+        }
+        let lowest = open.last().map_or(at, |it| it.1.min(at));
+        if !open.is_empty() {
+            one = one.min(lowest);
+        }
+        open.push((at, lowest));
+    }
+    if said.len() <= one {
+        return None;
+    }
+    let other = (one + 1..said.len()).find(|it| overlap(&said[one], &said[*it]))?;
+    Some((one, other))
 }
 
 /// The client caches nothing any more.
 pub fn end(server: &Server, client: &Client) {
     client.redirect.store(0, Relaxed);
+    client.prefixes_bytes.store(0, Relaxed);
     client.flags.is_broadcast.store(false, Relaxed);
     server.tracking.leave(client.id);
 }
@@ -172,7 +224,7 @@ pub fn end(server: &Server, client: &Client) {
 /// CLIENT CACHING.
 pub fn caching(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     if context.server.upstream.is_some() {
-        return Err(codes::NO_UPSTREAM_TRACKING);
+        return Err(NO_UPSTREAM_TRACKING);
     }
     let Some(tracking) = &mut context.session.tracking else { return Err(NOT_CACHING) };
     let (needs, refused) = if context.args.word("YES") {
@@ -237,4 +289,57 @@ pub fn tracking_info(context: &mut CommandContext<'_>) -> Result<Outcome, Fault>
     reply.array(prefixes.map_or(0, BTreeSet::len));
     prefixes.into_iter().flatten().for_each(|it| reply.bulk(it));
     Ok(Outcome::Answered)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// As Redis looks: every one is compared with every other.
+    fn compared(known: &BTreeSet<Bytes>, said: &[Bytes]) -> Option<(Bytes, &'static str, Bytes)> {
+        said.iter().enumerate().find_map(|(at, prefix)| {
+            let found = |of, other: &Bytes| (prefix.clone(), of, other.clone());
+            let old =
+                known.iter().find(|it| overlap(it, prefix)).map(|it| found("an existing", it));
+            let new = || said[at + 1..].iter().find(|it| overlap(it, prefix));
+            old.or_else(|| new().map(|it| found("another provided", it)))
+        })
+    }
+
+    #[test]
+    fn of_prefixes_that_overlap_the_first_is_refused() {
+        let word = || prop::collection::vec(0u8..3, 0..4).prop_map(Bytes::from);
+        let words = |most| prop::collection::vec(word(), 0..most);
+        proptest!(|(before in words(12), said in words(8))| {
+            // What was taken before does not overlap, but the empty one may have come to it.
+            let mut known = BTreeSet::new();
+            for prefix in before {
+                if prefix.is_empty() || known_overlap(&known, &prefix).is_none() {
+                    known.insert(prefix);
+                }
+            }
+            let result = prefixes(Some(&known), &said);
+            match compared(&known, &said) {
+                None => prop_assert!(said.iter().all(|it| result.as_ref().unwrap().contains(it))),
+                Some((one, of, other)) => {
+                    let wanted = overlapping(&one, of, &other).to_string();
+                    prop_assert_eq!(result.unwrap_err().to_string(), wanted);
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn prefixes_have_a_bound() {
+        let some = |from: usize, count: usize| -> Vec<Bytes> {
+            (from..from + count).map(|it| format!("{it:08}").into()).collect()
+        };
+        let all = prefixes(None, &some(0, PREFIXES_MAX)).unwrap();
+        assert_eq!(all.len(), PREFIXES_MAX);
+        assert!(prefixes(Some(&all), &some(PREFIXES_MAX, 1)).is_err());
+        assert!(prefixes(None, &vec![Bytes::from_static(b"a"); 100 * PREFIXES_MAX]).is_err());
+        assert!(prefixes(None, &[vec![b'x'; PREFIX_BYTES_MAX].into()]).is_ok());
+        assert!(prefixes(None, &[vec![b'x'; PREFIX_BYTES_MAX + 1].into()]).is_err());
+    }
 }

@@ -63,6 +63,14 @@ fn key_range(specs: &[KeySpec]) -> (i64, i64, i64) {
     whole.map_or((0, 0, 0), |(first, last)| (first, last, 1))
 }
 
+fn keyword(reply: &mut Reply, word: &str, from: i64) {
+    typed_header(reply, "keyword", 2);
+    reply.bulk(b"keyword");
+    reply.bulk(word.as_bytes());
+    reply.bulk(b"startfrom");
+    reply.int(from);
+}
+
 fn key_spec(reply: &mut Reply, spec: &KeySpec) {
     reply.map(3);
     reply.bulk(b"flags");
@@ -70,13 +78,8 @@ fn key_spec(reply: &mut Reply, spec: &KeySpec) {
     reply.bulk(b"begin_search");
     match spec.begin {
         Begin::Index(index) => typed(reply, "index", &[("index", index as i64)]),
-        Begin::Keyword(word, from) => {
-            typed_header(reply, "keyword", 2);
-            reply.bulk(b"keyword");
-            reply.bulk(word.as_bytes());
-            reply.bulk(b"startfrom");
-            reply.int(i64::from(from));
-        }
+        Begin::Keyword(word, from) => keyword(reply, word, from.into()),
+        Begin::Among(options) => keyword(reply, options.keyword, options.from as i64),
         Begin::Unknown => typed(reply, "unknown", &[]),
     }
     reply.bulk(b"find_keys");

@@ -1,6 +1,7 @@
 //! COMMAND DOCS of one command.
 
 use crate::command::grammar::{self, Argument, Kind};
+use crate::command::history::{Deprecation, changes, deprecation, doc_flags};
 use crate::commands::{Command, Table};
 use crate::resp::Reply;
 
@@ -9,11 +10,40 @@ pub fn document(reply: &mut Reply, table: &Table, command: &Command) {
     let spec = &command.spec;
     let arguments = grammar::parse(spec.syntax).unwrap_or_default();
     let (has_arguments, has_sub) = (!arguments.is_empty(), !command.subcommands.is_empty());
-    reply.map(4 + usize::from(has_arguments) + usize::from(has_sub));
+    let (changes, deprecation) = (changes(&command.name), deprecation(&command.name));
+    let doc_flags = doc_flags(&command.name);
+    let is_deprecated = deprecation.is_some();
+    let parts = [
+        !doc_flags.is_empty(),
+        is_deprecated,
+        is_deprecated,
+        !changes.is_empty(),
+        has_arguments,
+        has_sub,
+    ];
+    reply.map(4 + parts.iter().filter(|it| **it).count());
     pair(reply, "summary", spec.summary);
     pair(reply, "since", spec.since);
     pair(reply, "group", spec.group.name());
     pair(reply, "complexity", spec.complexity);
+    if !doc_flags.is_empty() {
+        reply.bulk(b"doc_flags");
+        reply.set(doc_flags.len());
+        doc_flags.iter().for_each(|it| reply.simple(it));
+    }
+    if let Some(Deprecation { since, replaced_by }) = deprecation {
+        pair(reply, "deprecated_since", since);
+        pair(reply, "replaced_by", replaced_by);
+    }
+    if !changes.is_empty() {
+        reply.bulk(b"history");
+        reply.set(changes.len());
+        for (version, change) in changes {
+            reply.array(2);
+            reply.bulk(version.as_bytes());
+            reply.bulk(change.as_bytes());
+        }
+    }
     if has_arguments {
         reply.bulk(b"arguments");
         let mut keys = KeySpecs { next: 0, count: spec.keys.0.len() };

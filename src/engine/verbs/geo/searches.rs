@@ -45,18 +45,18 @@ pub const ROWS: &[Row] = &[
         "6.2.0",
         SEARCHING,
         "Answers the members inside of a circle or a box.",
-        "key (FROMMEMBER member | FROMLONLAT longitude latitude) \
-         (BYRADIUS radius (M | KM | FT | MI) | BYBOX width height (M | KM | FT | MI)) \
-         [ASC | DESC] [COUNT count [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]",
+        "key (FROMMEMBER member | FROMLONLAT longitude latitude) ((BYRADIUS radius) (M | KM | FT \
+         | MI) | (BYBOX width) height (M | KM | FT | MI)) [ASC | DESC] [COUNT count [ANY]] \
+         [WITHCOORD] [WITHDIST] [WITHHASH]",
     ),
     row("GEOSEARCHSTORE", AtLeast(8), Flags::DENYOOM, STORE_KEYS, Write(geosearchstore)).says(
         Group::Geo,
         "6.2.0",
         SEARCHING,
         "Stores the members inside of a circle or a box, with their scores or distances.",
-        "destination source (FROMMEMBER member | FROMLONLAT longitude latitude) \
-         (BYRADIUS radius (M | KM | FT | MI) | BYBOX width height (M | KM | FT | MI)) \
-         [ASC | DESC] [COUNT count [ANY]] [STOREDIST]",
+        "destination source (FROMMEMBER member | FROMLONLAT longitude latitude) ((BYRADIUS \
+         radius) (M | KM | FT | MI) | (BYBOX width) height (M | KM | FT | MI)) [ASC | DESC] \
+         [COUNT count [ANY]] [STOREDIST]",
     ),
     row("GEORADIUS", AtLeast(6), MOVABLE, RADIUS_KEYS, RADIUS).says(
         Group::Geo,

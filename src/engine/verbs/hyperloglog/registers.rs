@@ -20,8 +20,6 @@ const SPARSE: u8 = 1;
 /// Where the bit is that says that the count is not known.
 const UNKNOWN_AT: usize = 15;
 const UNKNOWN: u8 = 0x80;
-/// A sparse one is never longer than this, with its header; it becomes dense instead.
-const SPARSE_BYTES_MAX: usize = 3000;
 /// The highest value and the longest run of those that are not 0, in a sparse one.
 const SPARSE_VALUE_MAX: u8 = 32;
 const VALUE_RUN_MAX: usize = 4;
@@ -187,11 +185,17 @@ pub fn dense_of(bytes: &[u8]) -> Result<Vec<u8>, Corrupted> {
     Ok(dense)
 }
 
-/// Raises a register to this value, unless it is as high. Answers whether it was not.
-pub fn raise(bytes: &mut Vec<u8>, register: usize, value: u8) -> Result<bool, Corrupted> {
+/// Raises a register to this value, unless it is as high. Answers whether it was not. A sparse one
+/// that would get longer than `sparse_max`, with its header, becomes dense.
+pub fn raise(
+    bytes: &mut Vec<u8>,
+    register: usize,
+    value: u8,
+    sparse_max: usize,
+) -> Result<bool, Corrupted> {
     if !is_dense(bytes) {
         if value <= SPARSE_VALUE_MAX
-            && let Some(has_changed) = raise_sparse(bytes, register, value)?
+            && let Some(has_changed) = raise_sparse(bytes, register, value, sparse_max)?
         {
             return Ok(has_changed);
         }
@@ -209,6 +213,7 @@ fn raise_sparse(
     bytes: &mut Vec<u8>,
     register: usize,
     value: u8,
+    sparse_max: usize,
 ) -> Result<Option<bool>, Corrupted> {
     let (mut at, mut first, mut before) = (HEADER_BYTES, 0, HEADER_BYTES);
     let run = loop {
@@ -227,7 +232,7 @@ fn raise_sparse(
     push_run(&mut instead, run.value, register - first);
     push_run(&mut instead, value, 1);
     push_run(&mut instead, run.value, first + run.len - 1 - register);
-    if run.bytes < instead.len() && SPARSE_BYTES_MAX < bytes.len() + instead.len() - run.bytes {
+    if run.bytes < instead.len() && sparse_max < bytes.len() + instead.len() - run.bytes {
         return Ok(None);
     }
     bytes.splice(at..at + run.bytes, instead);

@@ -15,16 +15,18 @@ proptest! {
     fn registers_are_those_of_an_array_in_both_encodings(
         raised in proptest::collection::vec((0..REGISTERS, 1..51u8), 0..400),
         near in proptest::collection::vec((0..40usize, 1..4u8), 0..200),
+        sparse_max in prop_oneof![Just(3000_usize), 0..400_usize],
     ) {
         let (mut bytes, mut dense) = (empty(), dense_of(&empty()).unwrap());
         let mut model = vec![0; REGISTERS];
         for (register, value) in near.into_iter().chain(raised) {
             let is_higher = model[register] < value;
-            prop_assert_eq!(raise(&mut bytes, register, value), Ok(is_higher));
-            prop_assert_eq!(raise(&mut dense, register, value), Ok(is_higher));
+            prop_assert_eq!(raise(&mut bytes, register, value, sparse_max), Ok(is_higher));
+            prop_assert_eq!(raise(&mut dense, register, value, sparse_max), Ok(is_higher));
             model[register] = model[register].max(value);
         }
         prop_assert!(is_valid(&bytes) && is_valid(&dense) && is_dense(&dense));
+        prop_assert!(is_dense(&bytes) || bytes.len() <= sparse_max.max(empty().len()));
         prop_assert_eq!(values(&bytes), model.clone());
         prop_assert_eq!(values(&dense), model);
         prop_assert_eq!(&dense_of(&bytes).unwrap()[16..], &dense[16..]);
@@ -45,7 +47,7 @@ proptest! {
         let dense = dense_of(&bytes);
         prop_assert_eq!(merged.is_ok(), dense.is_ok());
         // It answers, whatever that is.
-        let _ = raise(&mut bytes, register, 40);
-        let _ = raise(&mut bytes, register, 3);
+        let _ = raise(&mut bytes, register, 40, 3000);
+        let _ = raise(&mut bytes, register, 3, 3000);
     }
 }

@@ -19,14 +19,14 @@ pub const ROWS: &[Row] = &[
         "7.0.0",
         "O(N+M) where N is the number of provided keys and M is the number of elements returned.",
         "Takes elements away from the first list that is there, and answers them.",
-        "numkeys key [key ...] LEFT | RIGHT [COUNT count]",
+        "numkeys key [key ...] <LEFT | RIGHT> [COUNT count]",
     ),
     row("LMOVE", Exactly(5), Flags::DENYOOM, TWO_KEYS, Write(lmove)).says(
         Group::List,
         "6.2.0",
         "O(1)",
         "Moves an element from an end of one list to an end of another, and answers it.",
-        "source destination LEFT | RIGHT LEFT | RIGHT",
+        "source destination <LEFT | RIGHT> <LEFT | RIGHT>",
     ),
     row("RPOPLPUSH", Exactly(3), Flags::DENYOOM, TWO_KEYS, Write(rpoplpush)).says(
         Group::List,

@@ -47,6 +47,8 @@ pub struct Ask<'a> {
     pub get: Vec<Pattern<'a>>,
     /// Where the result is stored.
     pub store: Option<&'a [u8]>,
+    /// A script asks: what it makes of the answer must not depend on where it runs.
+    pub in_script: bool,
     limit: (i64, i64),
 }
 
@@ -62,7 +64,9 @@ impl<'a> Ask<'a> {
     /// All words that SORT knows.
     pub fn read(args: &mut Args<'a>) -> Result<Ask<'a>, Fault> {
         let (limit, order) = ((0, -1), Order::Up);
-        let mut ask = Ask { by: By::Nothing, order, get: Vec::new(), store: None, limit };
+        let in_script = args.env.in_script.get();
+        let mut ask =
+            Ask { by: By::Nothing, order, get: Vec::new(), store: None, in_script, limit };
         let mut words = Words::default();
         while args.left() != 0 {
             if args.word("ASC") {

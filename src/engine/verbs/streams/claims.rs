@@ -34,7 +34,7 @@ pub const ROWS: &[Row] = &[
             "6.2.0",
             "O(1) if COUNT is small.",
             "Gives a consumer whatever has been pending for another for long enough.",
-            "key group consumer min-idle-time start [COUNT count] [JUSTID]",
+            "key group consumer min-idle-time start:string [COUNT count] [JUSTID]",
         )
         .tips(VARIES),
 ];

@@ -31,7 +31,7 @@ pub const ROWS: &[Row] = &[
              and the list of consumers is small, it runs in O(1) time; otherwise, an additional \
              O(N) time for iterating every consumer.",
             "Tells what is pending in a group.",
-            "key group [[IDLE min-idle-time] start end count [consumer]]",
+            "key group [[IDLE min-idle-time:integer] start:string end:string count [consumer]]",
         )
         .tips(VARIES),
 ];

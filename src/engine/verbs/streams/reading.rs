@@ -7,7 +7,7 @@ use super::told::Place;
 use super::words::{id_of, no_key_or_group};
 use crate::base::time::WallMs;
 use crate::command::Arity::AtLeast;
-use crate::command::{Access, Args, Begin, Fault, Find, Flags, Group, KeySpec, Keys};
+use crate::command::{Access, AmongOptions, Args, Begin, Fault, Find, Flags, Group, KeySpec, Keys};
 use crate::engine::Run::{Blocking, ReadOrWait};
 use crate::engine::stream::{self, Acks, ConsumerId, Entries, Rules, Stream, StreamId};
 use crate::engine::{BlockingKeys, Called, Db, Effects, Engine, HeardBy, Kind, Row, Run, row};
@@ -16,16 +16,19 @@ use std::time::Duration;
 
 const FLAGS: Flags = Flags::BLOCKING.union(Flags::MOVABLEKEYS);
 
-const fn streams(from: i32) -> KeySpec {
-    KeySpec {
-        begin: Begin::Keyword("STREAMS", from),
-        find: Find::Range { last: -1, step: 1, limit: 2 },
-        access: Access::READ,
-    }
+/// A consumer may be called `streams`, and so may a group.
+const OPTIONS: AmongOptions = AmongOptions {
+    keyword: "STREAMS",
+    from: 4,
+    values: &[("GROUP", 2), ("COUNT", 1), ("BLOCK", 1)],
+};
+
+const fn streams(begin: Begin) -> KeySpec {
+    KeySpec { begin, find: Find::Range { last: -1, step: 1, limit: 2 }, access: Access::READ }
 }
 
-const READ: Keys = Keys(&[streams(1)]);
-const READ_OF_GROUP: Keys = Keys(&[streams(4)]);
+const READ: Keys = Keys(&[streams(Begin::Keyword("STREAMS", 1))]);
+const READ_OF_GROUP: Keys = Keys(&[streams(Begin::Among(&OPTIONS))]);
 const XREAD: Run = ReadOrWait { wait: xread_or_wait, read: xread, is_read };
 
 /// The rows.

@@ -10,23 +10,27 @@ use bytes::Bytes;
 
 /// A string is stored.
 pub const SET: Event = Event::string("set");
-const EXPIRE: Event = Event::generic("expire");
+/// It will expire.
+pub const EXPIRE: Event = Event::generic("expire");
 
 /// When SET may store.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Condition {
+enum Condition<'a> {
     Always,
     Absent,
     Present,
+    /// This string is there.
+    Equal(&'a [u8]),
 }
 
-impl Condition {
-    fn holds(self, is_there: bool) -> bool {
-        match self {
+impl Condition<'_> {
+    fn holds(self, old: Option<&KeySlot>) -> Result<bool, Fault> {
+        Ok(match self {
             Condition::Always => true,
-            Condition::Absent => !is_there,
-            Condition::Present => is_there,
-        }
+            Condition::Absent => old.is_none(),
+            Condition::Present => old.is_some(),
+            Condition::Equal(value) => old.map(KeySlot::as_string).transpose()? == Some(value),
+        })
     }
 }
 
@@ -34,7 +38,7 @@ impl Condition {
 struct Ask<'a> {
     key: &'a [u8],
     value: &'a [u8],
-    condition: Condition,
+    condition: Condition<'a>,
     lifetime: Lifetime<'a>,
     wants_old: bool,
 }
@@ -49,10 +53,13 @@ impl<'a> Ask<'a> {
         while args.left() != 0 {
             let word = args.next()?;
             let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
-            if is("NX") && self.condition != Condition::Present {
+            let may_be = |it| [Condition::Always, it].contains(&self.condition);
+            if is("NX") && may_be(Condition::Absent) {
                 self.condition = Condition::Absent;
-            } else if is("XX") && self.condition != Condition::Absent {
+            } else if is("XX") && may_be(Condition::Present) {
                 self.condition = Condition::Present;
+            } else if is("IFEQ") && may_be(Condition::Always) && args.left() != 0 {
+                self.condition = Condition::Equal(args.next()?);
             } else if is("GET") {
                 self.wants_old = true;
             } else if is("KEEPTTL") {
@@ -99,7 +106,7 @@ fn set_as_asked(
         args.env.looked(ask.key, old);
         reply.maybe(old.map(KeySlot::as_string).transpose()?);
     }
-    if !ask.condition.holds(old.is_some()) {
+    if !ask.condition.holds(old)? {
         if !ask.wants_old {
             reply.null();
         }
@@ -123,8 +130,14 @@ fn set_as_asked(
 
 /// The stream carries moments, not spans of time, and no question about the old value.
 fn say_set(ask: &Ask<'_>, named: Option<WallMs>, args: Args<'_>, effects: &mut Effects) {
+    let is_compared = matches!(ask.condition, Condition::Equal(_));
     match named {
         Some(at) => say_until(ask.key, ask.value, at, args, effects),
+        None if is_compared => {
+            let keeps = matches!(ask.lifetime, Lifetime::Keep);
+            let rest: &[&[u8]] = if keeps { &[b"KEEPTTL"] } else { &[] };
+            say_with(ask.key, ask.value, rest, args, effects);
+        }
         None if ask.wants_old => {
             let is_get = |it: &[u8]| it.eq_ignore_ascii_case(b"GET");
             let words = args.request().iter().enumerate();
@@ -137,10 +150,17 @@ fn say_set(ask: &Ask<'_>, named: Option<WallMs>, args: Args<'_>, effects: &mut E
 
 fn say_until(key: &[u8], value: &[u8], at: WallMs, args: Args<'_>, effects: &mut Effects) {
     let mut digits = itoa::Buffer::new();
-    let at = digits.format(at.0).as_bytes();
+    say_with(key, value, &[b"PXAT", digits.format(at.0).as_bytes()], args, effects);
+}
+
+/// SET with these words behind the value.
+fn say_with(key: &[u8], value: &[u8], rest: &[&[u8]], args: Args<'_>, effects: &mut Effects) {
     match adopted(&args, value) {
-        Some(value) => effects.propagate_long(b"SET", key, value, &[b"PXAT", at]),
-        None => effects.propagate(&[b"SET", key, value, b"PXAT", at]),
+        Some(value) => effects.propagate_long(b"SET", key, value, rest),
+        None => {
+            let words = [&[b"SET", key, value][..], rest].concat();
+            effects.propagate(&words);
+        }
     }
 }
 

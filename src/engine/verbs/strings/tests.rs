@@ -12,6 +12,11 @@ fn strings() {
 }
 
 #[test]
+fn newer_strings() {
+    check("strings-newer.txt");
+}
+
+#[test]
 fn common_subsequences() {
     check("strings-lcs.txt");
 }
@@ -80,6 +85,32 @@ fn the_stream_says_what_redis_says() {
     for (line, wanted) in facts {
         assert_eq!(body(&mut bench, line), wanted, "{line}");
     }
+}
+
+/// What Redis 7 has no words for goes to replicas and into files in words that it has.
+#[test]
+fn the_stream_says_newer_commands_in_older_words() {
+    let mut bench = Bench::default();
+    let facts = [
+        ("SET k a", "SET k a"),
+        ("SET k b IFEQ x", ""),
+        ("SET k b ifeq a GET", "SET k b"),
+        ("SET k c IFEQ b EX 100", "SET k c PXAT 1100000"),
+        ("SET k d KEEPTTL IFEQ c", "SET k d KEEPTTL"),
+        ("DELIFEQ k x", ""),
+        ("delifeq k d", "DEL k"),
+        ("MSETEX 2 a 1 b 2", "MSET a 1 b 2"),
+        ("MSETEX 2 a 1 b 2 NX", ""),
+        ("MSETEX 2 a 1 c 2 XX EX 100", ""),
+        ("MSETEX 2 a 1 b 2 XX EX 100", "SET a 1 PXAT 1100000; SET b 2 PXAT 1100000"),
+        ("MSETEX 2 a 3 c 4 KEEPTTL", "SET a 3 KEEPTTL; SET c 4 KEEPTTL"),
+        ("PEXPIRETIME a", ""),
+    ];
+    for (line, wanted) in facts {
+        assert_eq!(body(&mut bench, line), wanted, "{line}");
+    }
+    assert_eq!(slot(&bench, "a").deadline(), Some(WallMs(1_100_000)));
+    assert_eq!(slot(&bench, "c").deadline(), None);
 }
 
 fn slot<'b>(bench: &'b Bench, key: &str) -> &'b KeySlot {

@@ -28,8 +28,8 @@ pub const ROWS: &[Row] = &[
         "O(N)+O(M*log(M)) with N being the sum of the sizes of the input sorted sets, and M being \
          the number of elements in the resulting sorted set.",
         "Answers what is in any of several sorted sets.",
-        "numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE SUM | MIN | MAX] \
-         [WITHSCORES]",
+        "numkeys key [key ...] [WEIGHTS weight:integer [weight:integer ...]] [AGGREGATE <SUM | \
+         MIN | MAX>] [WITHSCORES]",
     ),
     row("ZINTER", AtLeast(3), MOVABLE, READ_KEYS, Read(zinter)).says(
         Group::SortedSet,
@@ -38,8 +38,8 @@ pub const ROWS: &[Row] = &[
          number of input sorted sets and M being the number of elements in the resulting sorted \
          set.",
         "Answers what is in all of several sorted sets.",
-        "numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE SUM | MIN | MAX] \
-         [WITHSCORES]",
+        "numkeys key [key ...] [WEIGHTS weight:integer [weight:integer ...]] [AGGREGATE <SUM | \
+         MIN | MAX>] [WITHSCORES]",
     ),
     row("ZDIFF", AtLeast(3), MOVABLE, READ_KEYS, Read(zdiff)).says(
         Group::SortedSet,
@@ -55,8 +55,8 @@ pub const ROWS: &[Row] = &[
         "O(N)+O(M log(M)) with N being the sum of the sizes of the input sorted sets, and M being \
          the number of elements in the resulting sorted set.",
         "Stores what is in any of several sorted sets.",
-        "destination numkeys key [key ...] [WEIGHTS weight [weight ...]] \
-         [AGGREGATE SUM | MIN | MAX]",
+        "destination numkeys key [key ...] [WEIGHTS weight:integer [weight:integer ...]] \
+         [AGGREGATE <SUM | MIN | MAX>]",
     ),
     row("ZINTERSTORE", AtLeast(4), MOVABLE_DENYOOM, STORE_KEYS, Write(zinterstore)).says(
         Group::SortedSet,
@@ -65,8 +65,8 @@ pub const ROWS: &[Row] = &[
          number of input sorted sets and M being the number of elements in the resulting sorted \
          set.",
         "Stores what is in all of several sorted sets.",
-        "destination numkeys key [key ...] [WEIGHTS weight [weight ...]] \
-         [AGGREGATE SUM | MIN | MAX]",
+        "destination numkeys key [key ...] [WEIGHTS weight:integer [weight:integer ...]] \
+         [AGGREGATE <SUM | MIN | MAX>]",
     ),
     row("ZDIFFSTORE", AtLeast(4), MOVABLE_DENYOOM, STORE_KEYS, Write(zdiffstore)).says(
         Group::SortedSet,

@@ -22,7 +22,7 @@ pub const ROWS: &[Row] = &[
         "O(log(N)) with N being the number of elements in the sorted set.",
         "Takes out the member with the lowest score of the first sorted set that is there, or \
          waits for one.",
-        "key [key ...] timeout",
+        "key [key ...] timeout:double",
     ),
     row("BZPOPMAX", AtLeast(3), WAITS, ALL_BUT_LAST, Blocking(bzpopmax)).says(
         Group::SortedSet,
@@ -30,7 +30,7 @@ pub const ROWS: &[Row] = &[
         "O(log(N)) with N being the number of elements in the sorted set.",
         "Takes out the member with the highest score of the first sorted set that is there, or \
          waits for one.",
-        "key [key ...] timeout",
+        "key [key ...] timeout:double",
     ),
     row("BZMPOP", AtLeast(5), COUNTS, COUNTED, Blocking(bzmpop)).says(
         Group::SortedSet,
@@ -38,7 +38,7 @@ pub const ROWS: &[Row] = &[
         "O(K) + O(M*log(N)) where K is the number of provided keys, N being the number of \
          elements in the sorted set, and M being the number of elements popped.",
         "Takes members out at one end of the first sorted set that is there, or waits for one.",
-        "timeout numkeys key [key ...] MIN | MAX [COUNT count]",
+        "timeout:double numkeys key [key ...] <MIN | MAX> [COUNT count]",
     ),
 ];
 

@@ -34,7 +34,7 @@ pub const ROWS: &[Row] = &[
         "O(K) + O(M*log(N)) where K is the number of provided keys, N being the number of \
          elements in the sorted set, and M being the number of elements popped.",
         "Takes members out at one end of the first sorted set that has any.",
-        "numkeys key [key ...] MIN | MAX [COUNT count]",
+        "numkeys key [key ...] <MIN | MAX> [COUNT count]",
     ),
 ];
 

@@ -45,7 +45,7 @@ pub const ROWS: &[Row] = &[
         "2.0.0",
         COUNTING,
         "Answers how many members have a score in a range.",
-        "key min max",
+        "key min:double max:double",
     ),
     says(
         row("ZLEXCOUNT", Exactly(4), Flags::FAST, Keys::READ, Read(zlexcount)),
@@ -59,7 +59,7 @@ pub const ROWS: &[Row] = &[
         "1.2.0",
         RANGING,
         "Answers the members between two ranks, scores or texts.",
-        "key start stop [BYSCORE | BYLEX] [REV] [LIMIT offset count] [WITHSCORES]",
+        "key start:string stop:string [BYSCORE | BYLEX] [REV] [LIMIT offset count] [WITHSCORES]",
     ),
     says(
         row("ZREVRANGE", AtLeast(4), NONE, Keys::READ, Read(zrevrange)),
@@ -73,14 +73,14 @@ pub const ROWS: &[Row] = &[
         "1.0.5",
         LIMITED,
         "Answers the members between two scores.",
-        "key min max [WITHSCORES] [LIMIT offset count]",
+        "key min:double max:double [WITHSCORES] [LIMIT offset count]",
     ),
     says(
         row("ZREVRANGEBYSCORE", AtLeast(4), NONE, Keys::READ, Read(zrevrangebyscore)),
         "2.2.0",
         LIMITED,
         "Answers the members between two scores, the highest first.",
-        "key max min [WITHSCORES] [LIMIT offset count]",
+        "key max:double min:double [WITHSCORES] [LIMIT offset count]",
     ),
     says(
         row("ZRANGEBYLEX", AtLeast(4), NONE, Keys::READ, Read(zrangebylex)),
@@ -115,7 +115,7 @@ pub const ROWS: &[Row] = &[
         "1.2.0",
         REMOVING,
         "Takes out the members between two scores.",
-        "key min max",
+        "key min:double max:double",
     ),
     says(
         row("ZREMRANGEBYLEX", Exactly(4), NONE, Keys::DELETE, Write(zremrangebylex)),

@@ -338,6 +338,52 @@ fn a_replica_that_fails_is_spared_while_another_can_serve_and_for_no_longer() {
 }
 
 #[test]
+fn one_slow_answer_ejects_no_replica_and_nothing_but_slow_ones_do() {
+    let mut told = Told::new(false);
+    told.topology.eject_for(Duration::from_secs(60));
+    told.tell(0, report(true, OLD, 10));
+    told.tell(1, report(false, OLD, 10));
+    told.tell(2, report(false, OLD, 10));
+    let look = |told: &mut Told, took_us: &[u64]| {
+        let view = told.topology.view();
+        for took_us in took_us {
+            view.members[1].load.answered(told.now, told.now.plus(Duration::from_micros(*took_us)));
+        }
+        view.members[2].load.answered(told.now, told.now.plus(Duration::from_micros(300)));
+        told.now = told.now.plus(Duration::from_millis(250));
+        told.topology.reported(MemberId(0), report(true, OLD, 10), told.now);
+    };
+    look(&mut told, &[300, 50_000]);
+    (0..8).for_each(|_| look(&mut told, &[300]));
+    // One that comes alone counts once.
+    look(&mut told, &[50_000]);
+    (0..8).for_each(|_| look(&mut told, &[]));
+    look(&mut told, &[300, 300]);
+    assert_eq!(ejected(&told), [false; 3]);
+    (0..3).for_each(|_| look(&mut told, &[50_000, 60_000]));
+    assert_eq!(ejected(&told), [false; 3]);
+    look(&mut told, &[50_000]);
+    assert_eq!(ejected(&told), [false, true, false]);
+}
+
+#[test]
+fn a_replica_that_comes_and_goes_is_spared_until_its_time_is_over() {
+    let mut told = Told::new(false);
+    told.topology.eject_for(Duration::from_secs(600));
+    told.tell(0, report(true, OLD, 10));
+    told.tell(1, report(false, OLD, 10));
+    let view = told.topology.view();
+    (0..3).for_each(|_| view.members[1].load.failed());
+    told.tell(0, report(true, OLD, 10));
+    assert_eq!(ejected(&told), [false, true, false]);
+    told.topology.failed(MemberId(1), MemberState::Unreachable("gone".into()));
+    told.tell(0, report(true, OLD, 10));
+    told.tell(1, report(false, OLD, 10));
+    told.tell(0, report(true, OLD, 10));
+    assert_eq!(ejected(&told), [false, true, false]);
+}
+
+#[test]
 fn who_is_in_maintenance_is_nobody_whatever_it_tells() {
     let mut told = Told::new(false);
     told.tell(0, report(true, OLD, 10));

@@ -296,7 +296,7 @@ proptest! {
         requests in prop::collection::vec(touching(), 40),
     ) {
         let mut proxy = Proxy::new("[set]\nreplicas = 0\n");
-        let mut client = logged_in(&mut proxy, "~a:* +@all -select -@admin -keys -scan");
+        let mut client = logged_in(&mut proxy, "~a:* ~s* +@all -select -@admin -keys -scan");
         let mut op = proxy.connect();
         for side in ["a", "b"] {
             let value = if side == "a" { "plain" } else { "secret" };
