@@ -160,6 +160,16 @@ need_chromium() {
   CHROMIUM=$(command -v chromium)
 }
 
+# The package is made, judged, and installed in a Debian of its own (tests/package.rs).
+need_packaging() {
+  has debootstrap && has lintian || install debootstrap lintian || die "cannot install debootstrap"
+  has cargo-deb && return
+  echo "installing cargo-deb"
+  cargo install --locked cargo-deb >"$log" 2>&1 && return
+  tail -n 20 "$log" >&2
+  die "cannot install cargo-deb"
+}
+
 # --- the steps -----------------------------------------------------------------------------------
 
 steps=()
@@ -194,7 +204,10 @@ need_python
 need_node
 need_prometheus
 need_chromium
-if [ ${#ignored[@]} != 0 ]; then need_redis_suite; fi
+if [ ${#ignored[@]} != 0 ]; then
+  need_redis_suite
+  need_packaging
+fi
 cd "$root"
 echo "redis     $("$REDIS_SERVER" --version)"
 echo "valkey    $("$VALKEY_SERVER" --version)"

@@ -1,25 +1,36 @@
 #!/usr/bin/env bash
 # Builds the Debian package: config/package/build.sh [BINARY], and prints where it is.
-# Without BINARY it builds one with the profile `dist` first. Needs cargo-deb and
-# cargo-bundle-licenses (`cargo install cargo-deb cargo-bundle-licenses`).
+# Without BINARY it builds one with the profile `dist` first; DEB_VERSION gives the package a version
+# of its own. Needs cargo-deb (`cargo install cargo-deb`) and python3.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-target=${CARGO_TARGET_DIR:-$root/target}
-made=$root/target/package
+made=$root/target/package # where Cargo.toml looks for what is packaged
 cd "$root"
 
-binary=${1:-$target/dist/entourage}
-[ $# != 0 ] || cargo build --profile dist >&2
+binary=${1:-${CARGO_TARGET_DIR:-target}/dist/entourage}
+[ $# != 0 ] || cargo build --locked --profile dist >&2
 rm -rf "$made"
-mkdir -p "$made"
-strip -o "$made/entourage" "$binary"
+mkdir -p "$made/units"
+cp config/entourage.service "$made/units"
+strip --remove-section=.comment --remove-section=.note -o "$made/entourage" "$binary"
+
 "$made/entourage" man >"$made/entourage.1"
+"$made/entourage" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z-]*\) .*/\1/p' |
+  while read -r subcommand; do
+    [ "$subcommand" = help ] || "$made/entourage" man "$subcommand" >"$made/entourage-$subcommand.1"
+  done
 for shell in bash zsh fish; do
   "$made/entourage" completions $shell >"$made/entourage.$shell"
 done
-# The licence texts of everything that is linked into the binary.
-cargo bundle-licenses --format yaml --output "$made/THIRD-PARTY-LICENCES.yml" >&2
-version=${DEB_VERSION:+--deb-version=$DEB_VERSION}
-cargo deb --no-build --no-strip $version --output "$made" >&2
+config/package/licences.py >"$made/THIRD-PARTY-LICENCES.txt"
+
+head=$(sed -n '1s/.*(\(.*\)).*/\1/p' config/package/changelog)
+version=${DEB_VERSION:-$head}
+if [ "$version" != "$head" ]; then
+  printf 'entourage (%s) unstable; urgency=medium\n\n  * Built as %s.\n\n' "$version" "$version"
+  sed -n '/^ --/{p;q}' config/package/changelog
+  echo
+fi | cat - config/package/changelog >"$made/changelog"
+cargo deb --no-build --no-strip --deb-version="$version" --output "$made" >&2
 echo "$made"/*.deb
