@@ -73,7 +73,9 @@ impl Debian {
     fn chroot(&self, line: &str) -> Command {
         let mut chroot = Command::new("chroot");
         chroot.args([self.0.path(), "sh", "-c", line]);
-        chroot.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("DEBIAN_FRONTEND", "noninteractive");
+        chroot
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("DEBIAN_FRONTEND", "noninteractive");
         chroot
     }
 
@@ -160,7 +162,7 @@ fn the_package_is_installed_upgraded_and_purged_and_keeps_what_it_should() {
     assert_eq!((mode(&config), fs::metadata(&config).expect("its file").gid()), (0o640, group));
     assert!(debian.at(&format!("{CONFIG}.dpkg-dist")).exists(), "the new one lies beside it");
     let server = debian.start();
-    assert_eq!(server.dial().command("GET kept").string(), "1");
+    assert_eq!(server.dial().ask("GET kept").text(), Some(&b"1"[..]));
     assert!(server.stop().success());
 
     debian.run("dpkg -r entourage");
@@ -168,7 +170,7 @@ fn the_package_is_installed_upgraded_and_purged_and_keeps_what_it_should() {
     assert!(!debian.at("usr/bin/entourage").exists());
     debian.install(&second);
     let server = debian.start();
-    assert_eq!(server.dial().command("GET kept").string(), "1");
+    assert_eq!(server.dial().ask("GET kept").text(), Some(&b"1"[..]));
     assert!(server.stop().success());
 
     debian.run("dpkg -P entourage && rm /entourage.deb");

@@ -5,6 +5,7 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+bytes_max=$((15 << 20))
 made=$root/target/package # where Cargo.toml looks for what is packaged
 cd "$root"
 
@@ -14,6 +15,12 @@ rm -rf "$made"
 mkdir -p "$made/units"
 cp config/entourage.service "$made/units"
 strip --remove-section=.comment --remove-section=.note -o "$made/entourage" "$binary"
+bytes=$(stat -c %s "$made/entourage")
+echo "stripped, the binary has $bytes bytes" >&2
+if [ $# = 0 ] && [ "$bytes" -gt $bytes_max ]; then
+  echo "build.sh: more than $bytes_max" >&2
+  exit 1
+fi
 
 "$made/entourage" man >"$made/entourage.1"
 "$made/entourage" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z-]*\) .*/\1/p' |

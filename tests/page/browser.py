@@ -94,8 +94,11 @@ class Browser:
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.page("Emulation.setEmulatedMedia", features=features)
 
-    def shot(self, file):
-        picture = self.page("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+    def shot(self, file, clip=None):
+        """The whole page, or this part of it at this scale."""
+        more = {"clip": clip} if clip else {}
+        picture = self.page("Page.captureScreenshot", format="png", captureBeyondViewport=True,
+                            **more)
         with open(file, "wb") as out:
             out.write(base64.b64decode(picture["data"]))
 
