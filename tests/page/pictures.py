@@ -10,6 +10,7 @@ import threading
 
 from browser import Browser
 from client import Redis
+import png
 
 program, url, port, folder = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
 # Wide enough for all tiles in one row; and what a picture may have.
@@ -51,13 +52,13 @@ def shot(name, last, width=WIDTH):
     """From the top down to the end of the card with this in it."""
     bottom = browser.look(f"document.querySelector('{last}').closest('.card, .members')"
                           ".getBoundingClientRect().bottom + window.scrollY")
-    file = os.path.join(folder, f"{name}.png")
     # A phone has two points for each of ours.
     scale = 0.5 if width == PHONE else 1
     clip = {"x": 0, "y": 0, "width": width, "height": round(bottom) + 12, "scale": scale}
-    browser.shot(file, clip)
-    size = os.path.getsize(file)
-    assert size < BYTES_MAX, f"{name} has {size} bytes"
+    picture = png.smaller(browser.picture(clip))
+    assert len(picture) < BYTES_MAX, f"{name} has {len(picture)} bytes"
+    with open(os.path.join(folder, f"{name}.png"), "wb") as out:
+        out.write(picture)
 
 
 def show(operator):
