@@ -1,6 +1,7 @@
 //! Entourage: a RESP proxy that hosts a replica set and never serves a client a stale read of its
 //! own writes. This file is the map of the house; rooms name only rooms above them in the list, and
-//! `tests/house.rs` holds them to that, and files of a room to naming each other in one direction.
+//! `tests/integration/house.rs` holds them to that, and files of a room to naming each other in one
+//! direction.
 //!
 //! ```text
 //! bytes → resp → command → session → route → node → engine → replication log → followers

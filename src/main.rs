@@ -16,13 +16,13 @@ use entourage::runtime::signals::{Request, Requests};
 use entourage::runtime::{clock, process, tasks};
 use entourage::server::{
     AofRepair, Listener, Opened, ServiceManager, Store, Threads, WayIn, ask_for_freshness,
-    check_aof, cron, drain, evict, follow, keep_files, listen, open, start_feeds, start_upstream,
-    tell_manager,
+    check_aof, cron, drain, end, evict, follow, keep_files, listen, open, start_feeds,
+    start_upstream, tell_manager,
 };
 use entourage::session::TokenSigner;
 use entourage::state::{
-    Logging, ProcessInfo, ReadText, Server, Source, clamp_maxclients, log_warnings, read_users,
-    version,
+    EndOrder, Logging, ProcessInfo, ReadText, Server, Source, clamp_maxclients, log_warnings,
+    read_users, version,
 };
 use futures::future::join_all;
 use std::io::Write;
@@ -184,11 +184,19 @@ fn serve(
     if let Some(manager) = &manager {
         tasks::spawn(tell_manager(server.clone(), threads, manager.clone()));
     }
-    let signal = until_told_to_end(&mut requests, &server, manager.as_deref());
-    log::info!("event=signal name={signal} action=drain");
-    server.close();
-    let signal = until_told_to_end(&mut requests, &server, manager.as_deref());
-    log::warn!("event=signal name={signal} action=exit");
+    loop {
+        let signal = until_told_to_end(&mut requests, &server, manager.as_deref());
+        if server.is_ending() {
+            log::warn!("event=signal name={signal} action=exit");
+            break;
+        }
+        log::info!("event=signal name={signal} action=drain");
+        let ending = server.clone();
+        let begun = tasks::thread("entourage-end", move || _ = end(&ending, EndOrder::default()));
+        if let Err(why) = begun {
+            log::error!("event=shutdown-refused why={why}");
+        }
+    }
     server.process_info.remove_pid_file();
     Ok(ExitCode::FAILURE)
 }

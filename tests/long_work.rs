@@ -11,7 +11,8 @@ use support::{Server, Wire, ok, others, until, words};
 const ELEMENTS: usize = 2_000_000;
 const CHUNK: usize = 50_000;
 
-/// One test at a time: what is long must stay long beside what is asked meanwhile.
+/// One test at a time, and a program of its own: what is long must stay long beside what is asked
+/// meanwhile.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)

@@ -16,7 +16,7 @@
 #   MUTANTS_OUT=DIR                   where everything is kept (target/mutants)
 #   ROOMS="route node"                which rooms are listed
 #   SIM_SEEDS=24 SIM_SEEDS_MORE=200   seeds for each mutant, and more for what survives them
-#   TESTS="connection scripts"        which files of tests/ survivors get; "" for none
+#   TESTS="connection scripts"        which files of tests/integration survivors get; "" for none
 #   STAGE=library, STAGE=servers      one half of the work
 #   UNFIT_TESTS=a::b,c::d             unit tests that are left out, as they fail by themselves
 #
@@ -49,17 +49,14 @@ export CARGO_PROFILE_CHECKED_CODEGEN_UNITS=64
 # What is switched leaves variables unused and code unreachable.
 export RUSTFLAGS="${RUSTFLAGS:+$RUSTFLAGS }--cap-lints=allow"
 
-tests=()
-for test in ${TESTS-blocking commands connection endings forward hangup keyspace_events lag last \
+export TESTS=${TESTS-blocking commands connection endings forward hangup keyspace_events lag last \
   members observability pause pubsub replica_of replicas routes scopes scripts slowlog tags tokens \
-  transactions waiters}; do
-  tests+=(--test "$test")
-done
+  transactions waiters}
 
 # A sum of the sources says whether what was built and judged is still of this tree.
 sum="$(find Cargo.toml Cargo.lock src tests -type f -name '*.*' -not -path '*/node_modules/*' \
   -not -path 'tests/mutants*' |
-  LC_ALL=C sort | xargs sha256sum | sha256sum) ${ROOMS:-} ${tests[*]}"
+  LC_ALL=C sort | xargs sha256sum | sha256sum) ${ROOMS:-} $TESTS"
 if [ "$(cat "$out/sum" 2>/dev/null)" != "$sum" ]; then
   rm -rf "$out/tree" "$out/verdicts.json" "$out/of-servers.json" "$out/sum"
   files=()
@@ -71,7 +68,7 @@ if [ "$(cat "$out/sum" 2>/dev/null)" != "$sum" ]; then
   tar c --exclude=./target --exclude=./.git --exclude=node_modules . | tar x -C "$out/tree"
   "$python" tests/mutants/schema.py "$out/tree" "$out/list.json" "$out/mutants.json"
   (cd "$out/tree" &&
-    cargo test --profile checked --lib "${tests[@]}" --no-run --message-format=json) >"$out/built"
+    cargo test --profile checked --lib --test integration --no-run --message-format=json) >"$out/built"
   # The library's tests first.
   "$python" - "$out/built" >"$out/binaries" <<'END'
 import json, sys

@@ -158,6 +158,9 @@ pub fn not_upstream(name: &str) -> Fault {
     ))
 }
 
+/// SHUTDOWN where what is to be on disk cannot be written, or somebody has called it off.
+pub const NOT_SHUT_DOWN: Fault = Fault::Static("ERR Errors trying to SHUTDOWN. Check logs.");
+
 /// CLIENT TRACKING in front of real servers.
 pub const NO_UPSTREAM_TRACKING: Fault = Fault::Static(
     "NOTHOSTED CLIENT TRACKING is not there in front of real servers: many clients share their \

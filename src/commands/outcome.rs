@@ -13,7 +13,7 @@ use crate::replication::Asked;
 use crate::resp::OwnedRequest;
 use crate::route::{Ladder, LadderPosition, StepsTaken};
 use crate::session::{Queue, SubscriptionKind};
-use crate::state::{AimedRun, FailoverOrder, Forwarded, UnblockAs};
+use crate::state::{AimedRun, EndOrder, FailoverOrder, Forwarded, UnblockAs};
 use futures::channel::oneshot::{Receiver, Sender};
 use std::time::Duration;
 
@@ -41,8 +41,6 @@ pub enum Outcome {
     Follow(Box<Asked>),
     /// The connection closes once the answer is out.
     Close,
-    /// The whole proxy shuts down.
-    ShutDown,
 }
 
 impl Outcome {
@@ -223,6 +221,8 @@ pub enum Job {
     LoadUsers,
     /// ACL SAVE; answers OK, or why not.
     SaveUsers,
+    /// SHUTDOWN; answers nothing, or why not.
+    End(EndOrder),
     /// SAVE; answers OK, or why not.
     Save,
     /// DEBUG LOADAOF; answers OK, or why not.

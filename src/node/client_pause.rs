@@ -9,6 +9,18 @@ impl ReplicaSet {
     /// return no write is at work that began before.
     pub fn pause_clients(&self, mode: PauseMode, until: MonoUs, now: MonoUs) {
         self.pause.extend(mode, until, now);
+        self.wait_for_writers();
+    }
+
+    /// Holds writers back, whatever CLIENT PAUSE says, or lets them go on. On return no write is at
+    /// work that began before it.
+    pub fn set_ending(&self, is_ending: bool) {
+        self.pause.set_ending(is_ending);
+        self.wait_for_writers();
+        self.wake_waiters();
+    }
+
+    fn wait_for_writers(&self) {
         self.announce();
         drop(self.write(&self.member_list()));
         // Nor are words that enter the log without the master.

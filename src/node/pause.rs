@@ -1,10 +1,15 @@
 //! Holding clients back for a time: CLIENT PAUSE. What they ask for waits; nothing else changes.
 //!
 //! A failover needs no pause: it keeps writers out by the master's lock, for as long as it takes
-//! and no longer. A pause is for operators, who need the whole set to stand still while they work.
+//! and no longer. A pause is for operators, who need the whole set to stand still while they work,
+//! and for the end of the server, whose last snapshot has to hold every write that is answered.
 
 use crate::base::time::MonoUs;
 use parking_lot::Mutex;
+use std::time::Duration;
+
+/// When those look again whom the end of the server holds back: it says when it is called off.
+const LOOK_AGAIN: Duration = Duration::from_secs(3600);
 
 /// Which clients CLIENT PAUSE holds back; what holds more is greater.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
@@ -21,33 +26,56 @@ pub enum PauseMode {
 /// The pause of a set: whom it holds back, and until when.
 #[derive(Default)]
 pub struct Pause {
-    now: Mutex<(PauseMode, MonoUs)>,
+    now: Mutex<Held>,
+}
+
+/// Who is held back.
+#[derive(Clone, Copy, Default)]
+struct Held {
+    /// By CLIENT PAUSE, until `until`.
+    mode: PauseMode,
+    until: MonoUs,
+    /// Whether the server is about to end: no writer goes on.
+    is_ending: bool,
 }
 
 impl Pause {
     /// Holds clients back until `until`. Of two pauses the later end counts, and the greater.
     pub fn extend(&self, mode: PauseMode, until: MonoUs, now: MonoUs) {
-        let mut pause = self.now.lock();
-        *pause = match *pause {
+        let mut held = self.now.lock();
+        (held.mode, held.until) = match (held.mode, held.until) {
             (_, end) if end <= now => (mode, until),
             (before, end) => (before.max(mode), end.max(until)),
         };
     }
 
-    /// Lets everybody go on.
+    /// Lets everybody go on whom CLIENT PAUSE holds back.
     pub fn end(&self) {
-        *self.now.lock() = (PauseMode::Nobody, MonoUs(0));
+        let mut held = self.now.lock();
+        (held.mode, held.until) = (PauseMode::Nobody, MonoUs(0));
+    }
+
+    /// Whether writers are held back because the server is about to end.
+    pub fn set_ending(&self, is_ending: bool) {
+        self.now.lock().is_ending = is_ending;
     }
 
     /// Who is held back at `now`, and until when.
     pub fn in_force(&self, now: MonoUs) -> Option<(PauseMode, MonoUs)> {
-        let (mode, until) = *self.now.lock();
-        (mode != PauseMode::Nobody && now < until).then_some((mode, until))
+        let held = *self.now.lock();
+        let by_client = held.mode != PauseMode::Nobody && now < held.until;
+        match (by_client, held.is_ending) {
+            (false, false) => None,
+            (true, false) => Some((held.mode, held.until)),
+            (false, true) => Some((PauseMode::Writers, now.plus(LOOK_AGAIN))),
+            (true, true) => Some((held.mode.max(PauseMode::Writers), held.until)),
+        }
     }
 
     /// Whether a pause has begun and nobody has ended it; its time may be over.
     pub fn has_begun(&self) -> bool {
-        self.now.lock().0 != PauseMode::Nobody
+        let held = *self.now.lock();
+        held.mode != PauseMode::Nobody || held.is_ending
     }
 }
 
@@ -67,5 +95,19 @@ mod tests {
         assert_eq!(pause.in_force(MonoUs(11)), Some((PauseMode::Writers, MonoUs(30))), "another");
         pause.end();
         assert!(!pause.has_begun() && pause.in_force(MonoUs(11)).is_none());
+    }
+
+    #[test]
+    fn the_end_of_the_server_holds_writers_whatever_clients_say() {
+        let pause = Pause::default();
+        let mode = |now| pause.in_force(MonoUs(now)).map(|it| it.0);
+        pause.set_ending(true);
+        assert!(pause.has_begun() && mode(1) == Some(PauseMode::Writers));
+        pause.extend(PauseMode::All, MonoUs(10), MonoUs(1));
+        assert_eq!((mode(9), mode(10)), (Some(PauseMode::All), Some(PauseMode::Writers)));
+        pause.end();
+        assert!(pause.has_begun() && mode(11) == Some(PauseMode::Writers), "not by UNPAUSE");
+        pause.set_ending(false);
+        assert!(!pause.has_begun() && mode(11).is_none());
     }
 }

@@ -1,6 +1,7 @@
 //! Work that takes its time: it is done apart from the workers, and its reply fills a slot.
 
 use super::disk::{self, save_now};
+use super::end::end;
 use super::failover::fail_over_to_replica;
 use super::forward::{forward, reply_of};
 use super::leased::forward_leased;
@@ -15,8 +16,8 @@ use crate::commands::{AckWait, Job};
 use crate::resp::{Protocol, Reply};
 use crate::runtime::{clock, tasks};
 use crate::state::{
-    AckAsk, AckWaiter, AimedRun, Client, FailoverOrder, JobReply, Message, RunWaiter, Server,
-    UNBLOCKED, UnblockAs, Upstream,
+    AckAsk, AckWaiter, AimedRun, Client, EndOrder, FailoverOrder, JobReply, Message, RunWaiter,
+    Server, UNBLOCKED, UnblockAs, Upstream,
 };
 use futures::channel::oneshot::channel;
 use futures::future::{Either, select};
@@ -55,6 +56,7 @@ pub async fn work(job: Job, server: &Arc<Server>, client: &Arc<Client>) -> JobRe
         },
         Job::Rewrite => rewrite(server, client).await,
         Job::Save => apart(server, save_now).await,
+        Job::End(order) => ended(order, server, client).await,
         Job::LoadAof => apart(server, disk::load_aof).await,
         Job::ReloadData => apart(server, disk::reload).await,
         Job::Populate(keys) => apart(server, move |it| populate(it, &keys)).await,
@@ -223,6 +225,17 @@ async fn apart(
     let server = server.clone();
     let done = tasks::apart(move || work(&server)).await;
     JobReply { reply: done.map(|()| JobReply::line("OK")), wrote: None }
+}
+
+/// SHUTDOWN: nothing is answered by a server that ends.
+async fn ended(order: EndOrder, server: &Arc<Server>, client: &Client) -> JobReply {
+    log::info!("event=shutdown-asked client={}", client.id);
+    let server = server.clone();
+    let ended = tasks::apart(move || end(&server, order)).await;
+    JobReply {
+        reply: ended.map(|()| Vec::new()).map_err(|_| codes::NOT_SHUT_DOWN.to_string()),
+        wrote: None,
+    }
 }
 
 /// CONFIG REWRITE: it reads a file and writes it.

@@ -34,11 +34,13 @@ mod fresh;
 mod follow;
 mod drain;
 mod disk;
+mod end;
 
 pub use asked::ask;
 pub use cron::{cron, start_feeds};
 pub use disk::{AofRepair, Store, check_aof, start as keep_files};
 pub use drain::drain;
+pub use end::end;
 pub use eviction::evict;
 pub use follow::follow;
 pub use fresh::ask_for_freshness;

@@ -430,11 +430,6 @@ impl Shell {
                     self.note_end(why);
                     ends = Some(why);
                 }
-                Action::ShutDown => {
-                    let id = self.connection.caller.client.id;
-                    log::info!("event=shutdown-asked client={id}");
-                    self.connection.caller.server.close();
-                }
             }
         }
         ends

@@ -70,8 +70,8 @@ pub use mailbox::{
 pub use memory::Memory;
 pub use monitors::Monitors;
 pub use persistence::{
-    AofStatus, Background, DiskStatus, FileWriter, LoadStatus, Orders, Persistence, SaveProgress,
-    SaveStatus,
+    AofStatus, Background, DiskStatus, EndOrder, FileWriter, LastSnapshot, LoadStatus, Orders,
+    Persistence, SaveProgress, SaveStatus,
 };
 pub use proxied::Proxied;
 pub use rates::{Gains, Rates};

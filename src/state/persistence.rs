@@ -140,6 +140,39 @@ pub struct Orders {
     pub finish: bool,
 }
 
+/// What is said to a server that is to end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct EndOrder {
+    /// Whether a snapshot is made; as the save points say where nothing is said.
+    pub saves: Option<bool>,
+    /// Whether it ends though what is to be on disk cannot be written.
+    pub is_forced: bool,
+}
+
+/// The snapshot that a server leaves behind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LastSnapshot {
+    /// None is made.
+    Unwanted,
+    /// It is made when the last client has gone.
+    Wanted,
+    /// It is there, with so many changes.
+    Has(u64),
+}
+
+/// Whether the server ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Ending {
+    /// Nobody has asked for it.
+    No,
+    /// The last snapshot is being made.
+    Saving,
+    /// It is, and SHUTDOWN ABORT has called the end off.
+    CalledOff,
+    /// It does.
+    Decided(LastSnapshot),
+}
+
 /// Writes the append-only file.
 pub trait FileWriter: Send + Sync {
     /// Writes what the log has, unless that would take long: then it is somebody else's.
@@ -147,7 +180,6 @@ pub trait FileWriter: Send + Sync {
 }
 
 /// Files, for those who do not write them.
-#[derive(Default)]
 pub struct Persistence {
     writer: OnceLock<Arc<dyn FileWriter>>,
     status: Mutex<DiskStatus>,
@@ -155,10 +187,24 @@ pub struct Persistence {
     asked: Event,
     finished: Mutex<bool>,
     has_finished: Event,
-    /// Whether SHUTDOWN has said SAVE or NOSAVE.
-    ending: Mutex<Option<bool>>,
+    ending: Mutex<Ending>,
     /// How far the snapshot has come that works in the background.
     pub progress: Arc<SaveProgress>,
+}
+
+impl Default for Persistence {
+    fn default() -> Persistence {
+        Persistence {
+            writer: OnceLock::default(),
+            status: Mutex::default(),
+            orders: Mutex::default(),
+            asked: Event::default(),
+            finished: Mutex::default(),
+            has_finished: Event::default(),
+            ending: Mutex::new(Ending::No),
+            progress: Arc::default(),
+        }
+    }
 }
 
 impl Persistence {
@@ -218,14 +264,55 @@ impl Persistence {
         is_free
     }
 
-    /// What SHUTDOWN has said of a snapshot.
-    pub fn set_ending(&self, saves: bool) {
-        *self.ending.lock() = Some(saves);
+    /// Begins what comes before the end, unless somebody else has begun it.
+    pub fn begin_ending(&self) -> bool {
+        let mut ending = self.ending.lock();
+        let is_first = *ending == Ending::No;
+        if is_first {
+            *ending = Ending::Saving;
+        }
+        is_first
     }
 
-    /// See [`Persistence::set_ending`].
-    pub fn ending(&self) -> Option<bool> {
-        *self.ending.lock()
+    /// Whether the server is about to end, or ends.
+    pub fn is_ending(&self) -> bool {
+        *self.ending.lock() != Ending::No
+    }
+
+    /// Calls the end off. Answers whether there was one to call off.
+    pub fn call_end_off(&self) -> bool {
+        let mut ending = self.ending.lock();
+        let may_be = matches!(*ending, Ending::Saving | Ending::CalledOff);
+        if may_be {
+            *ending = Ending::CalledOff;
+        }
+        may_be
+    }
+
+    /// Whether the end has been called off.
+    pub fn is_end_called_off(&self) -> bool {
+        *self.ending.lock() == Ending::CalledOff
+    }
+
+    /// What came before the end has failed: there is none.
+    pub fn give_end_up(&self) {
+        *self.ending.lock() = Ending::No;
+    }
+
+    /// The server ends, with this snapshot, unless it has been called off; answers whether it does.
+    pub fn decide_end(&self, last: LastSnapshot) -> bool {
+        let mut ending = self.ending.lock();
+        let goes_on = *ending != Ending::CalledOff;
+        *ending = if goes_on { Ending::Decided(last) } else { Ending::No };
+        goes_on
+    }
+
+    /// The snapshot that it ends with; `None` while it does not.
+    pub fn last_snapshot(&self) -> Option<LastSnapshot> {
+        match *self.ending.lock() {
+            Ending::Decided(last) => Some(last),
+            Ending::No | Ending::Saving | Ending::CalledOff => None,
+        }
     }
 
     /// Everything is on disk that is to be.
@@ -243,5 +330,27 @@ impl Persistence {
             }
             heard.await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_begun_once_and_goes_on_unless_it_is_called_off() {
+        let files = Persistence::default();
+        assert!(!files.is_ending() && !files.call_end_off());
+        assert!(files.begin_ending() && !files.begin_ending());
+        assert!(files.is_ending() && files.last_snapshot().is_none());
+        assert!(files.call_end_off() && files.is_end_called_off() && !files.begin_ending());
+        assert!(!files.decide_end(LastSnapshot::Wanted));
+        assert!(!files.is_ending() && files.last_snapshot().is_none());
+        assert!(files.begin_ending());
+        files.give_end_up();
+        assert!(!files.is_ending() && files.begin_ending());
+        assert!(files.decide_end(LastSnapshot::Has(7)));
+        assert_eq!(files.last_snapshot(), Some(LastSnapshot::Has(7)));
+        assert!(files.is_ending() && !files.call_end_off(), "it is too late");
     }
 }

@@ -344,6 +344,7 @@ impl Server {
         let password =
             (is_new && sets_password(&after)).then(|| after.server.password().map(str::to_owned));
         *self.settings.write() = Arc::new(after);
+        self.settle_disk_trouble();
         self.notice_change();
         if let Some(password) = password {
             self.set_default_password(password.as_deref());
@@ -483,6 +484,11 @@ impl Server {
     /// Whether the proxy is shutting down.
     pub fn is_closing(&self) -> bool {
         self.is_closing.load(Acquire)
+    }
+
+    /// Whether it shuts down, or does once the last snapshot is made.
+    pub fn is_ending(&self) -> bool {
+        self.is_closing() || self.persistence.is_ending()
     }
 
     /// Begins to shut down. Answers whether it was not yet.

@@ -48,6 +48,8 @@ UNFIT = OF_THE_SIMULATOR | set(filter(None, os.environ.get("UNFIT_TESTS", "").sp
 PATIENCE = float(os.environ.get("PATIENCE", "4"))
 # "library" or "servers" for one half of the work.
 STAGE = os.environ.get("STAGE", "both")
+# Of tests/: the files of its one program that are run.
+FILES = set(os.environ.get("TESTS", "").split())
 # Of tests/: how many at once, and after how many seconds a mutant gets no further file of them.
 THREADS = os.environ.get("THREADS", "6")
 SERVER_SECONDS = float(os.environ.get("SERVER_SECONDS", "30"))
@@ -143,7 +145,8 @@ def last_test(text):
 
 def names_of(binary):
     listed = subprocess.run([binary, "--list", "--format", "terse"], capture_output=True, text=True)
-    return [it.removesuffix(": test") for it in listed.stdout.splitlines() if it.endswith(": test")]
+    names = [it.removesuffix(": test") for it in listed.stdout.splitlines() if it.endswith(": test")]
+    return [it for it in names if binary == LIBRARY or it.split("::")[0] in FILES]
 
 
 def look_for_reached(binary, path):

@@ -51,7 +51,7 @@ REASONS = [
      r"tell_not_applicable|fmt::Display|tell_panics|LinkPhase::as_str|Stage::name|note_above"
      r"|note_synced|Explanation::|Which<'_>::name|FollowerStatus::(address|flags|held_back)"
      r"|Snapshot::progress|eta_ms|ScriptHost.*::log|ReplicaSet::waits"),
-    ("Measuring", "latencies, counters, the slow log and what PROXY LAST tells: tests/slowlog.rs, "
+    ("Measuring", "latencies, counters, the slow log and what PROXY LAST tells: slowlog.rs, "
      "last.rs, observability.rs see them, the unit tests and the simulator do not",
      r"Stopwatch::|timing\.rs|note_step|LastReply::|Caller::saw |Caller::note\b|log_if_slow|tag\.rs"
      r"|Caller::put_tag|Blocked::is_work"),

@@ -120,7 +120,7 @@ impl Shell {
                 Action::Block(id, on) => self.block(id, on),
                 Action::Apart(job, slot) => jobs = Some((job, slot)),
                 Action::Close(why) => ends = Some(why),
-                Action::Follow(_) | Action::Later(_) | Action::Sync(_) | Action::ShutDown => {
+                Action::Follow(_) | Action::Later(_) | Action::Sync(_) => {
                     unreachable!("nobody asks for it")
                 }
             }

@@ -1,10 +1,11 @@
 //! What operators ask of the server as a whole.
 
 use crate::command::Arity::{AtLeast, Exactly};
-use crate::command::{Fault, Flags, Group};
-use crate::commands::{CommandContext, Outcome, SessionRow, info, session_row};
+use crate::command::{Fault, Flags, Group, codes};
+use crate::commands::{CommandContext, Job, Outcome, SessionRow, info, session_row};
 use crate::node::LinkPhase;
 use crate::runtime::clock;
+use crate::state::EndOrder;
 use crate::state::version::REDIS_VERSION;
 
 const ANY_TIME: Flags = Flags::LOADING.union(Flags::STALE);
@@ -145,38 +146,40 @@ fn lolwut(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 }
 
 fn shut_down(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
-    let (mut save, mut no_save, mut other, mut abort) = (false, false, false, false);
+    let (mut save, mut no_save, mut now, mut force, mut abort) = Default::default();
     while context.args.left() != 0 {
         let args = &mut context.args;
         if args.word("SAVE") {
             save = true;
         } else if args.word("NOSAVE") {
             no_save = true;
-        } else if args.word("NOW") || args.word("FORCE") {
-            // Hosted replicas have all there is, and nothing can fail: there is nothing to skip.
-            other = true;
+        } else if args.word("NOW") {
+            // Nobody waits for replicas: hosted ones have all there is.
+            now = true;
+        } else if args.word("FORCE") {
+            force = true;
         } else if args.word("ABORT") {
             abort = true;
         } else {
             return Err(Fault::Syntax);
         }
     }
-    match (save, no_save, abort) {
-        (true, true, _) => Err(Fault::Syntax),
-        (.., true) if save || no_save || other => Err(Fault::Syntax),
-        (.., true) => Err(Fault::Static("ERR No shutdown in progress.")),
-        (_, true, _) => {
-            context.server.persistence.set_ending(false);
-            Ok(Outcome::ShutDown)
-        }
-        (true, ..) if context.server.disk().is_some() => {
-            context.server.persistence.set_ending(true);
-            Ok(Outcome::ShutDown)
-        }
-        (true, ..) => {
-            log::warn!("event=shutdown-refused why=no-persistence");
-            Err(Fault::Static("ERR Errors trying to SHUTDOWN. Check logs."))
-        }
-        _ => Ok(Outcome::ShutDown),
+    let server = context.server;
+    if save && no_save || abort && (save || no_save || now || force) {
+        return Err(Fault::Syntax);
     }
+    if abort {
+        if !server.persistence.call_end_off() {
+            return Err(Fault::Static("ERR No shutdown in progress."));
+        }
+        context.reply.ok();
+        return Ok(Outcome::Answered);
+    }
+    if save && server.disk().is_none() {
+        log::warn!("event=shutdown-refused why=no-persistence");
+        return Err(codes::NOT_SHUT_DOWN);
+    }
+    let saves = (save || no_save).then_some(save);
+    let order = EndOrder { saves, is_forced: force };
+    Ok(Outcome::apart(Job::End(order), context.kept_request()))
 }

@@ -1,5 +1,5 @@
-//! Runs the scripts of `tests/commands` against a bare engine; `tests/commands.rs` runs the same
-//! scripts against a real Redis and against the whole proxy.
+//! Runs the scripts of `tests/commands` against a bare engine; `tests/integration/commands.rs` runs
+//! the same scripts against a real Redis and against the whole proxy.
 
 pub mod format;
 

@@ -239,10 +239,6 @@ impl Connection {
                 self.state = State::Closing;
                 context.actions.push(Action::Follow(asked));
             }
-            Outcome::ShutDown => {
-                self.state = State::Closing;
-                context.actions.push(Action::ShutDown);
-            }
         }
     }
 

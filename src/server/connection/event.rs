@@ -45,8 +45,6 @@ pub enum Action {
     Follow(Box<Asked>),
     /// To be closed now.
     Close(Why),
-    /// The whole proxy to shut down.
-    ShutDown,
 }
 
 /// Why a connection ends.

@@ -285,7 +285,6 @@ impl Caller {
             Outcome::Answered => {}
             Outcome::Block(block) => self.answer_at_once(*block, context),
             Outcome::Close => execution.stop = Some(Outcome::Close),
-            Outcome::ShutDown => execution.stop = Some(Outcome::ShutDown),
             Outcome::Publish(kind) => {
                 let words = encoded_words(request);
                 let pass = |it: &mut Transaction<'_, '_>| {

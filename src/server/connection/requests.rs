@@ -242,7 +242,7 @@ impl Caller {
     fn complete(&mut self, outcome: &mut Outcome, call: &Call<'_>, mark: Mark) {
         let block = match outcome {
             Outcome::Block(block) => block,
-            Outcome::Close | Outcome::ShutDown => return self.silence(mark),
+            Outcome::Close => return self.silence(mark),
             _ => return,
         };
         match &mut block.then {

@@ -340,7 +340,7 @@ impl Host for ScriptHost<'_, '_, '_, '_, '_, '_, '_> {
         let running = self.running.clone().unwrap_or_else(|| self.become_long());
         let server = &self.caller.server;
         let is_closing = || self.caller.client.flags.is_closing.load(Relaxed);
-        let is_in_vain = running.is_killed() || server.is_closing() || is_closing();
+        let is_in_vain = running.is_killed() || server.is_ending() || is_closing();
         if !self.has_written && (is_in_vain || self.holds_up()) {
             return Tick::Stop;
         }

@@ -20,7 +20,7 @@ use crate::config::{self, Fsync};
 use crate::metrics::latency_events::LatencyEvent;
 use crate::persist::Plan;
 use crate::runtime::{clock, tasks};
-use crate::state::{Background, Server};
+use crate::state::{Background, LastSnapshot, Server};
 use event_listener::Listener;
 use std::io;
 use std::sync::Arc;
@@ -542,8 +542,11 @@ impl Keeper {
         if let Err(why) = self.finish_part(clock::mono_now()) {
             log::error!("event=aof-write-failed why={why}");
         }
-        let settings = self.settings();
-        let saves = self.server.persistence.ending().unwrap_or(!settings.save.is_empty());
+        let saves = match self.server.persistence.last_snapshot() {
+            Some(LastSnapshot::Unwanted) => false,
+            Some(LastSnapshot::Has(changes)) => changes != self.server.changes(),
+            Some(LastSnapshot::Wanted) | None => true,
+        };
         if saves && self.server.persistence.begin(Background::Save, clock::mono_now()) {
             let _ = snapshot_file::save(&self.server, &*self.store.disk);
         }

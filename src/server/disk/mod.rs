@@ -23,5 +23,5 @@ mod check;
 pub use check::{AofRepair, check_aof};
 pub use keeper::start;
 pub use reload::{load_aof, reload};
-pub use snapshot_file::save_now;
+pub use snapshot_file::{save_begun, save_now};
 pub use store::Store;

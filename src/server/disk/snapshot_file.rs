@@ -142,8 +142,14 @@ pub fn save_now(server: &Server) -> Result<(), String> {
     if !server.persistence.begin(Background::Save, clock::mono_now()) {
         return Err("ERR Background save already in progress".to_owned());
     }
-    let saved = save(server, &*disk);
+    save_begun(server, &*disk).map_err(|why| format!("ERR {why}"))
+}
+
+/// The same of a snapshot that [`crate::state::Persistence::begin`] has let begin, and nothing of
+/// Redis' texts.
+pub fn save_begun(server: &Server, disk: &dyn Disk) -> io::Result<()> {
+    let saved = save(server, disk);
     server.settle_disk_trouble();
     server.persistence.ask(|_| {});
-    saved.map_err(|why| format!("ERR {why}"))
+    saved
 }

@@ -14,7 +14,7 @@ pub(super) fn protocol(context: &mut CommandContext<'_>) -> Result<Outcome, Faul
     let word = context.args.next()?.to_ascii_lowercase();
     let reply = &mut *context.reply;
     match &word[..] {
-        // Redis' text, in which a word stands that tests/house.rs keeps out of names.
+        // Redis' text, in which a word stands that tests/integration/house.rs keeps out of names.
         b"string" => reply.bulk(b"Hello \x57orld"),
         b"integer" => reply.int(12345),
         b"double" => reply.double_text("3.141"),
