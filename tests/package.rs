@@ -1,5 +1,5 @@
 //! The Debian package in a Debian of its own: it is installed, started, upgraded, removed and
-//! purged.
+//! purged; and what the Containerfile does in another.
 //!
 //! It needs root, debootstrap, lintian, cargo-deb and python3, and some minutes, so it is ignored:
 //! `tests/run.sh --long` installs what it needs and takes it. By hand, with `ENTOURAGE_BIN` for a
@@ -31,12 +31,18 @@ fn run(command: &mut Command) -> String {
     said.into_owned()
 }
 
+fn binary() -> String {
+    env::var("ENTOURAGE_BIN").unwrap_or(env!("CARGO_BIN_EXE_entourage").into())
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
 /// Makes the package of this build, with that version, and puts it into that directory.
 fn package(version: &str, into: &Dir) -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let binary = env::var("ENTOURAGE_BIN").unwrap_or(env!("CARGO_BIN_EXE_entourage").into());
-    let mut build = Command::new(root.join("config/package/build.sh"));
-    let said = run(build.arg(binary).env("DEB_VERSION", version));
+    let mut build = Command::new(root().join("config/package/build.sh"));
+    let said = run(build.arg(binary()).env("DEB_VERSION", version));
     let made = said.lines().last().expect("it says where");
     let name = into.join(&format!("entourage-{version}.deb"));
     fs::copy(made, &name).expect("it is there");
@@ -177,4 +183,67 @@ fn the_package_is_installed_upgraded_and_purged_and_keeps_what_it_should() {
     assert!(!debian.knows_the_user());
     let left = debian.run("find / -xdev -name '*entourage*' -not -path '/proc/*'");
     assert_eq!(left.lines().collect::<Vec<_>>(), [""; 0]);
+}
+
+/// The instructions of the Containerfile's last stage, which is what runs.
+fn last_stage() -> Vec<(String, String)> {
+    let text = fs::read_to_string(root().join("config/Containerfile")).expect("it is there");
+    let joined = text.replace("\\\n", "");
+    let lines = joined.lines().filter(|it| !it.is_empty() && !it.starts_with('#'));
+    let all: Vec<_> = lines.filter_map(|it| it.split_once(' ')).collect();
+    let first = all.iter().rposition(|(word, _)| *word == "FROM").expect("it begins somewhere");
+    all[first + 1..].iter().map(|(word, rest)| ((*word).to_owned(), (*rest).to_owned())).collect()
+}
+
+/// The words of an instruction that are written as a list.
+fn listed(instruction: &str) -> Vec<String> {
+    let list = &instruction[instruction.find('[').expect("it has a list")..];
+    serde_json::from_str(list).expect("it is a list of words")
+}
+
+/// There is no container here: its steps are done one by one in a Debian, its user starts what it
+/// starts, and its health check is run. At port 9379, which must be free.
+#[test]
+#[ignore = "makes a Debian of its own: tests/run.sh --long"]
+fn what_the_containerfile_says_makes_a_server_that_is_healthy() {
+    let debian = Debian::new();
+    let (mut entry, mut health, mut user) = (Vec::new(), Vec::new(), String::new());
+    for (word, rest) in last_stage() {
+        match word.as_str() {
+            "RUN" => drop(debian.run(&rest)),
+            "COPY" => {
+                let words: Vec<_> = rest.split(' ').collect();
+                let from = match words[..] {
+                    ["--from=build", "/entourage", _] => binary().into(),
+                    [from, _] => root().join(from),
+                    _ => panic!("COPY {rest}"),
+                };
+                let to = words[words.len() - 1].trim_start_matches('/');
+                fs::copy(from, debian.at(to)).expect("room for it");
+            }
+            "USER" => user = rest,
+            "ENTRYPOINT" => entry = listed(&rest),
+            "HEALTHCHECK" => health = listed(&rest),
+            "WORKDIR" | "VOLUME" => assert_eq!(mode(&debian.at(&rest[1..])), 0o700),
+            "EXPOSE" => assert_eq!(rest, "6379 9379"),
+            _ => panic!("{word} {rest}: this test does not know it"),
+        }
+    }
+    let who = format!("{user}:{user}");
+    let is_healthy = || {
+        let mut check = Command::new("chroot");
+        check.arg(format!("--userspec={who}")).arg(debian.0.path()).args(&health);
+        check.output().expect("it starts").status.success()
+    };
+    assert!(!is_healthy(), "nobody is there to ask");
+    let (path, program) = (debian.0.path(), entry.join(" "));
+    let ports = "--bind 127.0.0.1 --port {port}";
+    let line = format!("chroot --userspec={who} {path} {program} {ports}");
+    let server = Server::of(&line);
+    assert!(is_healthy());
+    ok(&mut server.dial(), "SET kept 1");
+    assert!(server.stop().success());
+    let server = Server::of(&line);
+    assert_eq!(server.dial().ask("GET kept").text(), Some(&b"1"[..]));
+    assert!(server.stop().success());
 }
