@@ -5,8 +5,8 @@
     licences.py --accept MIT,ISC
 
 It ends with 1 where a package, or one that only the tests need, is under none of the accepted
-licences, or where a package of the program has no text. Nothing is downloaded: it reads what cargo
-has fetched. C that a package carries along (Lua, mimalloc, BoringSSL) is looked through, too."""
+licences, or where a package of the program has no text. It reads what cargo has fetched, and has
+cargo fetch the rest. C that a package carries along (Lua, mimalloc, BoringSSL) is looked through, too."""
 
 import argparse
 import json
@@ -34,7 +34,7 @@ def metadata():
     rustc = os.environ.get("RUSTC", "rustc")
     version = subprocess.run([rustc, "-vV"], check=True, stdout=subprocess.PIPE, text=True).stdout
     host = re.search(r"^host: (.+)$", version, re.MULTILINE)[1]
-    return json.loads(cargo("metadata", "--format-version", "1", "--locked", "--offline",
+    return json.loads(cargo("metadata", "--format-version", "1", "--locked",
                             "--filter-platform", host))
 
 
