@@ -144,6 +144,11 @@ impl User {
         self.is_open
     }
 
+    /// Whether anybody may be this user at all.
+    pub fn is_on(&self) -> bool {
+        self.is_on
+    }
+
     /// Whether anybody is this user who says nothing: it is on, and has no password.
     pub fn lets_in_anybody(&self) -> bool {
         self.is_open && self.is_on

@@ -17,6 +17,8 @@ pub struct Tls {
     pub ca_cert_dir: String,
     /// Whether clients must show a certificate: `no`, `yes` or `optional`.
     pub auth_clients: String,
+    /// Where a client's certificate names its user: `off`, `CN` or `URI`.
+    pub client_user: String,
     /// The versions that are spoken; empty for all.
     pub protocols: String,
     /// Whether a remote master is reached with TLS.
@@ -67,6 +69,7 @@ impl Default for Tls {
             ca_cert_file: String::new(),
             ca_cert_dir: String::new(),
             auth_clients: "yes".to_owned(),
+            client_user: "off".to_owned(),
             protocols: String::new(),
             replication: false,
             checks_name: false,

@@ -47,6 +47,12 @@ pub const ROWS: &[Param] = &[
     ),
     live(
         Server,
+        "tls-auth-clients-user",
+        "Logs a client in as the user that its certificate names: by its common name, or by a URI.",
+        Slot::OneOf { at: lens!(tls.client_user), words: &["off", "CN", "URI"] },
+    ),
+    live(
+        Server,
         "tls-protocols",
         "The versions of TLS that are spoken; empty is all of them.",
         Slot::Words { at: lens!(tls.protocols), words: PROTOCOLS },

@@ -3,7 +3,7 @@
 use super::proxy_header::ProxyHeader;
 use super::registration::Registration;
 use super::tls::channel::Room;
-use super::tls::{Handshake, TlsClient, TlsServer, TlsSocket};
+use super::tls::{Handshake, TlsClient, TlsServer, TlsSocket, UserField};
 use crate::base::network::Network;
 use rustix::buffer::spare_capacity;
 use rustix::net::SendFlags;
@@ -291,6 +291,14 @@ impl Socket {
             is_unix: self.is_unix(),
             is_local: self.is_local(),
             descriptor: self.descriptor(),
+        }
+    }
+
+    /// The names that stand there in the certificate of a peer that has shown one.
+    pub fn peer_names(&self, field: UserField) -> Vec<String> {
+        match self {
+            Socket::Tls(tls) => tls.peer_names(field),
+            Socket::Tcp(_) | Socket::Unix(_) => Vec::new(),
         }
     }
 

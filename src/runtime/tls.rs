@@ -3,6 +3,7 @@
 //! **Invariant:** a connection keeps no more than [`channel::INCOMING_BYTES_MAX`] of what its peer
 //! has sent, and of what its peer does not take no more than one write.
 
+mod certificate;
 pub mod channel;
 mod context;
 mod fault;
@@ -10,6 +11,7 @@ mod files;
 mod socket;
 mod verifier;
 
+pub use certificate::UserField;
 pub use context::{TlsClient, TlsServer};
 pub use fault::TlsFault;
 pub use files::{ClientAuth, TlsFiles};

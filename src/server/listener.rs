@@ -6,12 +6,13 @@ use super::shell::{Waits, serve};
 use crate::base::limits::{
     PROXY_HEADER_MS_MAX, PROXY_HEADERS_MAX, TLS_HANDSHAKE_MS_MAX, TLS_HANDSHAKES_MAX,
 };
-use crate::config::Proxies;
+use crate::config::{Config, Proxies};
 use crate::runtime::acceptor::Acceptor;
 use crate::runtime::handshake::shake_hands;
 use crate::runtime::proxied::{Unproxied, take_header};
 use crate::runtime::proxy_header::ProxyHeader;
 use crate::runtime::stream::{Peer, Socket};
+use crate::runtime::tls::UserField;
 use crate::runtime::{clock, tasks};
 use crate::state::{HandshakePlace, Server};
 use futures::future::{Either, select};
@@ -151,10 +152,10 @@ fn admit(server: &Arc<Server>, way: &WayIn, socket: &Socket, peer: Peer) -> Opti
 
 /// Serves a client that was let in, at its worker.
 async fn attend(admitted: Admitted, socket: Socket, place: Place, threads: Arc<Threads>) {
-    let Admitted { connection, shaking } = admitted;
+    let Admitted { mut connection, shaking } = admitted;
     let socket = match shaking {
         None => Some(socket),
-        Some(shaking) => shake(&connection, socket, shaking).await,
+        Some(shaking) => shake(&mut connection, socket, shaking).await,
     };
     if let Some(socket) = socket {
         serve(connection, Waits::default(), socket, place, threads).await;
@@ -231,9 +232,13 @@ async fn take_proxy_header(
 }
 
 /// Makes the handshake, for which there is some time.
-async fn shake(connection: &Connection, socket: Socket, _place: HandshakePlace) -> Option<Socket> {
+async fn shake(
+    connection: &mut Connection,
+    socket: Socket,
+    _place: HandshakePlace,
+) -> Option<Socket> {
     const PATIENCE: Duration = Duration::from_millis(TLS_HANDSHAKE_MS_MAX);
-    let (server, client) = (&connection.caller.server, &connection.caller.client);
+    let (server, client) = (connection.caller.server.clone(), connection.caller.client.clone());
     let (closing, handshake) = (server.closing(), pin!(shake_hands(socket)));
     if server.is_closing() {
         return None;
@@ -241,6 +246,9 @@ async fn shake(connection: &Connection, socket: Socket, _place: HandshakePlace) 
     let why = match tasks::within(PATIENCE, select(handshake, closing)).await {
         Some(Either::Left((Ok(socket), _))) => {
             server.tls.handshakes.fetch_add(1, Relaxed);
+            if let Some(field) = user_field(&server.settings()) {
+                connection.caller.log_in_by_certificate(&socket.peer_names(field));
+            }
             return Some(socket);
         }
         Some(Either::Left((Err(error), _))) if error.kind() == ErrorKind::UnexpectedEof => {
@@ -256,6 +264,15 @@ async fn shake(connection: &Connection, socket: Socket, _place: HandshakePlace) 
         log::warn!("event=tls-handshake-failed client={id} peer={peer} why={why:?} count={count}");
     }
     None
+}
+
+/// Where a client's certificate names its user, if it does.
+fn user_field(settings: &Config) -> Option<UserField> {
+    match settings.tls.client_user.as_str() {
+        "CN" => Some(UserField::CommonName),
+        "URI" => Some(UserField::Uri),
+        _ => None,
+    }
 }
 
 /// The peer is turned away, whether or not it hears why.

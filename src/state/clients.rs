@@ -323,6 +323,8 @@ impl BlockedClient for Client {
 
     fn disclaim(&self, block: BlockId) {
         self.exchange(block, Waiting::Held, Waiting::Blocked);
+        // What it has been told of cached keys meanwhile waits for that.
+        self.mailbox.post(Message::Disclaimed);
     }
 
     fn served(&self, block: BlockId, reply: Result<Reply, Fault>, wrote: Option<Offset>) {

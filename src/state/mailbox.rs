@@ -99,6 +99,8 @@ pub enum Message {
     Told(ToldChange),
     /// This wait has ended.
     Woken(BlockId),
+    /// Who was about to serve its wait has found nothing for it: the wait goes on.
+    Disclaimed,
     /// CLIENT UNBLOCK has ended this wait.
     Unblocked(BlockId, UnblockAs),
     /// CLIENT KILL, or an idle client's time is up. It is taken before all that waits to be taken.

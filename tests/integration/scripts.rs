@@ -462,7 +462,19 @@ fn failures(wire: &mut Wire) -> Vec<String> {
     let is_meant =
         |it: &&str| it.starts_with("errorstat_") || it.starts_with("total_error_replies:");
     let mut told: Vec<String> = all.lines().filter(is_meant).map(str::to_owned).collect();
-    for name in ["evalsha", "blpop", "xgroup|createconsumer"] {
+    const NAMES: [&str; 10] = [
+        "eval",
+        "eval_ro",
+        "evalsha",
+        "blpop",
+        "xgroup|createconsumer",
+        "set",
+        "lpush",
+        "select",
+        "geoadd",
+        "subscribe",
+    ];
+    for name in NAMES {
         let start = format!("cmdstat_{name}:");
         let line = all.lines().find_map(|it| it.strip_prefix(&start)).unwrap_or_default();
         let is_count = |it: &&str| it.contains("calls=");
@@ -483,9 +495,26 @@ fn errors_of_scripts_and_of_waits_are_counted_as_by_redis() {
             "return redis.pcall('XGROUP', 'CREATECONSUMER', 's', 'g', 'c')",
             "return redis.error_reply('MINE it is')",
             "redis.pcall('GET') return redis.error_reply('MINE it is')",
+            "redis.call('SUBSCRIBE', 'c')",
+            "return redis.pcall('SELECT', 99)",
+            "redis.pcall('SELECT', 99) return 1",
+            "return redis.call('SELECT', 9)",
+            "redis.call('GEOADD', 'text', 1, 1, 'm')",
+            "redis.call('SET', 'text', 'b') redis.call('LPUSH', 'text', 'x')",
+            "this is no Lua",
         ] {
             wire.cmd(&["EVAL", script, "0"]);
+            wire.cmd(&["EVAL_RO", script, "0"]);
         }
+        ok(&mut wire, "CONFIG SET maxmemory 1");
+        for script in [
+            "redis.call('SET', 'text', 'y')",
+            "return redis.pcall('SET', 'text', 'y')",
+            "redis.pcall('SET', 'text', 'y') return 1",
+        ] {
+            wire.cmd(&["EVAL", script, "1", "text"]);
+        }
+        ok(&mut wire, "CONFIG SET maxmemory 0");
         assert!(wire.ask("EVALSHA ffffffffffffffffffffffffffffffffffffffff 0").is_error());
         let mut blocked = server.dial();
         let id = blocked.ask("CLIENT ID").to_string();

@@ -200,6 +200,43 @@ fn only_certificates_that_are_trusted_come_in() {
 }
 
 #[test]
+fn a_certificate_names_its_user() {
+    let authority = Authority::new();
+    authority.sign_uri("alice", "alice", "urn:users:bob");
+    authority.sign("nobody", "nobody");
+    let server = serve(&authority, "tls-auth-clients-user = \"CN\"\n");
+    let port = server.port();
+    let mut wire = server.dial();
+    ok(&mut wire, "CONFIG SET requirepass secret");
+    ok(&mut wire, "ACL SETUSER alice on >word ~a* +@all");
+    ok(&mut wire, "ACL SETUSER urn:users:bob on >word ~b* +@all");
+    let dial = |shows| authority.try_dial(port, Some(shows)).expect("it is trusted");
+
+    let mut alice = dial("alice");
+    assert_eq!(alice.ask("ACL WHOAMI").string(), "alice", "without a word");
+    ok(&mut alice, "SET a 1");
+    starts(&alice.ask("SET b 1"), "NOPERM");
+    starts(&dial("nobody").ask("GET a"), "NOAUTH");
+    let list = wire.ask("CLIENT LIST").string();
+    assert_eq!(list.matches(" user=alice ").count(), 1, "{list}");
+    // Like whoever has logged in: RESET ends it, and so does the end of the user.
+    assert_eq!(alice.ask("RESET").to_string(), "+RESET");
+    starts(&alice.ask("GET a"), "NOAUTH");
+    let mut alice = dial("alice");
+    assert_eq!(wire.ask("ACL DELUSER alice").int(), Some(1));
+    assert!(alice.is_closed(), "its user has gone");
+    starts(&dial("alice").ask("GET a"), "NOAUTH");
+
+    ok(&mut wire, "CONFIG SET tls-auth-clients-user URI");
+    assert_eq!(dial("alice").ask("ACL WHOAMI").string(), "urn:users:bob");
+    ok(&mut wire, "ACL SETUSER urn:users:bob off");
+    starts(&dial("alice").ask("GET b"), "NOAUTH");
+    ok(&mut wire, "CONFIG SET tls-auth-clients-user off");
+    ok(&mut wire, "ACL SETUSER urn:users:bob on");
+    starts(&dial("alice").ask("GET b"), "NOAUTH");
+}
+
+#[test]
 fn a_handshake_that_ends_halfway_leaves_nothing_behind() {
     let authority = Authority::new();
     let server = serve(&authority, "");

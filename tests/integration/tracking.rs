@@ -1,7 +1,9 @@
 //! Client-side caching: what clients are told must be what a real Redis tells, though their reads
 //! are served by replicas; and nobody's cache is ever older than what it was told.
 
-use crate::support::{BOTH, Server, Value, Wire, Words, info_field, ok, order, python, until};
+use crate::support::{
+    BOTH, Server, Value, Wire, Words, info_field, ok, order, python, until, until_blocked, words,
+};
 use std::collections::HashMap;
 use std::path::Path;
 use std::process::Command;
@@ -303,6 +305,37 @@ fn a_change_that_a_replica_lacked_is_told_behind_the_reply() {
     invalidates(&reader.read(), "k");
     assert_eq!(reader.cmd(&script).string(), "new");
     order(&mut writer, BOTH, "RESUME");
+}
+
+/// What it writes itself when it is served is told behind the reply, whoever has served it.
+#[test]
+fn a_wait_that_is_served_is_answered_before_it_is_told_of_its_own_change() {
+    for server in Server::both() {
+        let (mut waiting, mut other) = (server.dial(), server.dial());
+        waiting.ask("HELLO 3");
+        ok(&mut waiting, "CLIENT TRACKING ON");
+        for round in 0..300 {
+            assert_eq!(waiting.ask("LRANGE to 0 -1").list().len(), round);
+            waiting.send(&[words(&["BLMOVE", "from", "to", "LEFT", "LEFT", "0"])]);
+            until_blocked(&mut other, 1);
+            assert_eq!(other.ask("RPUSH from x").int(), Some(1));
+            assert_eq!(waiting.read().string(), "x");
+            invalidates(&waiting.read(), "to");
+        }
+        // What another changes meanwhile is told of at once.
+        waiting.ask("GET k");
+        waiting.send(&[words(&["BLPOP", "from", "0"])]);
+        until_blocked(&mut other, 1);
+        ok(&mut other, "SET k 1");
+        invalidates(&waiting.read(), "k");
+        // And so it is when it could have been served, and was not.
+        other.ask("DEL k");
+        other.send(&[words(&["MULTI"]), words(&["RPUSH", "from", "x"]), words(&["DEL", "from"])]);
+        other.send(&[words(&["EXEC"])]);
+        (0..4).for_each(|_| drop(other.read()));
+        other.ask("RPUSH from y");
+        assert_eq!(waiting.read().list()[1].string(), "y");
+    }
 }
 
 #[test]

@@ -58,6 +58,13 @@ impl Authority {
         });
     }
 
+    /// One that has this URI beside its names.
+    pub fn sign_uri(&self, file: &str, subject: &str, uri: &str) {
+        self.sign_with(file, subject, |it| {
+            it.subject_alt_names.push(SanType::URI(uri.try_into().expect("text")));
+        });
+    }
+
     /// One for another machine.
     pub fn sign_elsewhere(&self, file: &str) {
         self.sign_with(file, file, |it| {

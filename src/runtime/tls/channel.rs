@@ -230,6 +230,15 @@ impl Channel {
         }
     }
 
+    /// The certificate that the peer has shown, if it has: one that is trusted.
+    pub fn peer_certificate(&self) -> Option<&[u8]> {
+        let shown = match &self.side {
+            Side::Client(it) => it.peer_certificates(),
+            Side::Server(it) => it.peer_certificates(),
+        };
+        shown?.first().map(AsRef::as_ref)
+    }
+
     /// Whether the handshake is over.
     pub fn is_open(&self) -> bool {
         self.is_open

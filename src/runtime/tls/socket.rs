@@ -1,5 +1,6 @@
 //! A TCP socket whose bytes are TLS: as a plain one to whoever reads and writes it.
 
+use super::certificate::{UserField, names_in};
 use super::channel::{Channel, Room, WRITE_BYTES_MAX};
 use super::context::{TlsClient, TlsServer};
 use super::fault::TlsFault;
@@ -72,6 +73,12 @@ impl TlsSocket {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// The names that stand there in the certificate that the peer has shown.
+    pub fn peer_names(&self, field: UserField) -> Vec<String> {
+        let channel = self.channel.lock();
+        channel.peer_certificate().map_or_else(Vec::new, |it| names_in(it, field))
     }
 
     /// Reads plaintext, without waiting: until the room is full or nothing more is there.

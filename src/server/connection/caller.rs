@@ -15,7 +15,7 @@ use crate::node::{
 use crate::resp::{AuthState, Limits, Protocol, Reply};
 use crate::route::{Allowed, Level};
 use crate::session::Session;
-use crate::state::{Client, LongPlace, Server};
+use crate::state::{Client, LongPlace, Server, ToldChange};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -79,6 +79,8 @@ pub struct Caller {
     pub forgotten_generation: u64,
     /// The keys that it waits for to read and cache them.
     pub cached_wait: Vec<Box<[u8]>>,
+    /// What it is to be told of cached keys behind the reply of its wait, which is being served.
+    pub told_later: Vec<ToldChange>,
     /// The next request takes long: it is served on a thread for that, and this is its place among
     /// those who wait for one.
     pub long_place: Option<LongPlace>,
@@ -136,6 +138,7 @@ impl Caller {
             last_block: BlockId::default(),
             forgotten_generation: set_generation,
             cached_wait: Vec::new(),
+            told_later: Vec::new(),
             long_place: None,
             settings,
             server,

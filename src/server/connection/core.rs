@@ -284,7 +284,11 @@ impl Connection {
             Message::Published(_) if is_planted(Planted::MessageDropped) && self.is_blocked() => {}
             Message::Published(delivery) => self.caller.deliver(&delivery),
             Message::Told(_) if self.is_closing() => {}
-            Message::Told(change) => self.caller.told_change(&change),
+            Message::Told(change) => match &mut self.state {
+                State::Blocked(it) if it.on == BlockOn::Keys => self.caller.told_in_wait(change),
+                _ => self.caller.told_change(&change),
+            },
+            Message::Disclaimed => self.caller.tell_later(),
             Message::Push(bytes) => self.caller.replies.push(&bytes),
             // What was shown before RESET or QUIT may still come.
             Message::Shown(_) if !self.caller.session.is_monitor || self.is_closing() => {}
@@ -346,6 +350,7 @@ impl Connection {
     ) {
         let Some(blocked) = self.take_blocked(is_meant) else { return };
         let resumed = self.caller.resume(*blocked, ended, context);
+        self.caller.tell_later();
         self.go_on(resumed, context);
     }
 
@@ -381,6 +386,7 @@ impl Connection {
         let resumed = self.caller.served(*blocked, job_reply, context);
         self.caller.hold_until_durable(mark, written, context.actions);
         self.caller.replies.settle(mark);
+        self.caller.tell_later();
         self.go_on(resumed, context);
     }
 

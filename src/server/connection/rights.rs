@@ -158,6 +158,27 @@ impl Caller {
         self.server.accounts.deny(kept, self.settings.server.acl_log_entries_max);
     }
 
+    /// Logs the client in as the first user that is on of those whom its certificate names. Where
+    /// there is none, it stays the default user, who may have to log in.
+    pub fn log_in_by_certificate(&mut self, names: &[String]) {
+        let (accounts, client) = (&self.server.accounts, &self.client);
+        let found = accounts.look(|users| {
+            let is_on = |it: &&String| users.get(it).is_some_and(|it| it.is_on());
+            let name = names.iter().find(is_on)?;
+            // Whoever removes the user from here on finds this client.
+            client.names.lock().user = name.as_str().into();
+            Some(name.as_str())
+        });
+        let Some(name) = found else {
+            return log::debug!("event=certificate-names-no-user client={}", client.id);
+        };
+        self.session.user = name.into();
+        self.session.rules = accounts.rules_of(name);
+        (self.session.has_logged_in, self.session.is_known) = (true, true);
+        self.server.settle_scope(&mut self.session);
+        log::debug!("event=certificate-names-user client={} user={name:?}", self.client.id);
+    }
+
     /// Goes by the rules in force now.
     #[inline]
     pub fn keep_up_rights(&mut self) {

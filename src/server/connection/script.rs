@@ -235,6 +235,9 @@ impl Caller {
         context.stopwatch.at_ns = began_ns;
         if let Ok(last_error) = &ended {
             self.answer_script(&answer, last_error.as_deref(), out);
+            if answer.starts_with(b"-") {
+                context.scratch.metrics.failed(script.command.id);
+            }
         }
         context.scratch.script.answer = answer;
         context.scratch.script.clear();

@@ -10,6 +10,7 @@ use super::execute::{Execution, Published, verb_of};
 use super::monitor::CalledBy;
 use super::publish::encoded_words;
 use super::script_call::ScriptCall;
+use crate::base::ids::{MemberId, RouteId};
 use crate::base::limits::{SCRIPT_TURN_EVERY_US, SCRIPT_US_MAX};
 use crate::base::lowered::long_elements;
 use crate::base::time::MonoUs;
@@ -123,6 +124,24 @@ impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
             Fault::WrongArity(_) => WRONG_ARITY,
             _ => UNKNOWN,
         })?;
+        self.let_in(command, request)
+            .inspect_err(|_| self.context.scratch.metrics.rejected(command.id))?;
+        if !command.is_quick {
+            self.note_long(command, request);
+        }
+        let outcome = match command.handler {
+            Handler::Session(verb) => self.session_verb(command, verb, request),
+            _ => self.verb(command, request),
+        };
+        self.caller.show(command, request, CalledBy::Script);
+        outcome.inspect_err(|it| {
+            self.context.scratch.metrics.failed(command.id);
+            self.has_panicked |= *it == PANICKED;
+        })
+    }
+
+    /// Whether a script may call this.
+    fn let_in(&mut self, command: &Command, request: Request<'_>) -> Result<(), Fault> {
         let allows_all = || self.caller.server.scripting.allows_all.load(Relaxed);
         if command.spec.flags.contains(Flags::NOSCRIPT) && !allows_all() {
             return Err(NOT_ALLOWED);
@@ -136,21 +155,7 @@ impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
         if reads_only && (writes || command.spec.flags.contains(Flags::MAY_REPLICATE)) {
             return Err(READS_ONLY);
         }
-        if writes {
-            self.begin_write(command)?;
-        }
-        if !command.is_quick {
-            self.note_long(command, request);
-        }
-        let outcome = match command.handler {
-            Handler::Session(verb) => self.session_verb(command, verb, request),
-            _ => self.verb(command, request),
-        };
-        self.caller.show(command, request, CalledBy::Script);
-        outcome.inspect_err(|it| {
-            self.context.scratch.metrics.failed(command.id);
-            self.has_panicked |= *it == PANICKED;
-        })
+        if writes { self.begin_write(command) } else { Ok(()) }
     }
 
     /// Whether it may write, asked before its first write. From here on it is not killed.
@@ -224,7 +229,9 @@ impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
             return Err(LOOKS_AT_MEMBERS);
         }
         let ScriptHost { caller, context, at, .. } = self;
-        match caller.run_session_verb(command, verb, request, true, context)? {
+        let outcome = caller.run_session_verb(command, verb, request, true, context);
+        context.count(Label::new(RouteId::NONE, MemberId::NONE, command.id), command);
+        match outcome? {
             Outcome::Answered => Ok(()),
             Outcome::Block(block) => {
                 caller.answer_at_once(*block, context);

@@ -118,6 +118,24 @@ impl Caller {
         }
     }
 
+    /// As [`Caller::told_change`], while it waits for keys: once somebody serves it, that comes
+    /// behind the reply.
+    #[cold]
+    pub fn told_in_wait(&mut self, change: ToldChange) {
+        match self.client.is_blocked() {
+            true => self.told_change(&change),
+            false => self.told_later.push(change),
+        }
+    }
+
+    /// The wait is answered, or goes on: what it could not be told before.
+    #[inline]
+    pub fn tell_later(&mut self) {
+        if !self.told_later.is_empty() {
+            std::mem::take(&mut self.told_later).iter().for_each(|it| self.told_change(it));
+        }
+    }
+
     /// It is told of a change of what it caches, or another client does. What comes behind CLIENT
     /// TRACKING OFF is late.
     #[cold]
