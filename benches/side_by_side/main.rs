@@ -20,6 +20,7 @@ mod measure;
 mod speed;
 mod workers;
 mod collections;
+mod bits;
 mod queues;
 mod memory;
 mod lag;
@@ -62,6 +63,7 @@ fn section(rows: Rows, binaries: &Binaries, options: &Options) -> String {
         Rows::Set => speed::set(binaries, options),
         Rows::Workers => workers::tables(binaries, options),
         Rows::Collections => collections::table(binaries, options),
+        Rows::Bits => bits::table(binaries, options),
         Rows::Queues => queues::table(binaries, options),
         Rows::Memory => memory::table(binaries, options),
         Rows::Eviction => eviction::table(binaries, options),

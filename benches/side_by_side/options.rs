@@ -48,6 +48,8 @@ pub enum Rows {
     Workers,
     /// Lists, sets, sorted sets, hashes.
     Collections,
+    /// Bitmaps, HyperLogLogs and places.
+    Bits,
     /// What job queues do: scripts, functions, streams.
     Queues,
     /// Resident memory.
@@ -74,8 +76,8 @@ pub enum Rows {
     Disk,
     /// The longest command during a load of 10 M keys.
     Load,
-    /// Every section but `eviction`, `queues`, `tls`, `watched`, `stalls`, `resync`, `wire-lag`,
-    /// `disk` and `load`.
+    /// Every section but `bits`, `eviction`, `queues`, `tls`, `watched`, `stalls`, `resync`,
+    /// `wire-lag`, `disk` and `load`.
     All,
 }
 
@@ -86,6 +88,7 @@ impl Rows {
             Rows::Set => "A master and two replicas",
             Rows::Workers => "One worker and two",
             Rows::Collections => "Collections",
+            Rows::Bits => "Bitmaps, HyperLogLogs and places",
             Rows::Queues => "Scripts, functions and streams",
             Rows::Memory => "Memory",
             Rows::Eviction => "Writes at maxmemory",
