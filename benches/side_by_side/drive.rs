@@ -60,10 +60,18 @@ pub struct Seen {
     pub p99_ms: f64,
 }
 
-pub fn drive(load: Load, port: u16, volume: Volume) -> Result<Seen, String> {
-    match load {
-        Load::Repeat(words) => redis_benchmark(words, port, volume),
-        Load::Mixed => task::block_on(async {
+/// Where a load goes.
+#[derive(Clone, Copy)]
+pub enum Target {
+    Plain(u16),
+    Tls(u16),
+}
+
+pub fn drive(load: Load, target: Target, volume: Volume) -> Result<Seen, String> {
+    match (load, target) {
+        (Load::Repeat(words), _) => redis_benchmark(words, target, volume),
+        (Load::Mixed, Target::Tls(_)) => Err("the mix is without TLS".into()),
+        (Load::Mixed, Target::Plain(port)) => task::block_on(async {
             let patience = Duration::from_secs(PATIENCE_SECONDS);
             let run = timeout(patience, mixed(port, volume)).await;
             run.map_err(|_| "the mix hung")?.map_err(|it| it.to_string())
@@ -71,11 +79,17 @@ pub fn drive(load: Load, port: u16, volume: Volume) -> Result<Seen, String> {
     }
 }
 
-fn redis_benchmark(words: &[&str], port: u16, volume: Volume) -> Result<Seen, String> {
+fn redis_benchmark(words: &[&str], target: Target, volume: Volume) -> Result<Seen, String> {
     let Volume { clients, depth, requests } = volume;
+    let (port, tls) = match target {
+        Target::Plain(port) => (port, ""),
+        // The certificate is one of a minute ago: who signed it is of no interest.
+        Target::Tls(port) => (port, " --tls --insecure"),
+    };
     let binary = named_or_on_path("REDIS_BENCHMARK", "redis-benchmark");
     let binary = binary.ok_or("redis-benchmark is not here")?;
-    let flags = format!("-p {port} -c {clients} -P {depth} -n {requests} -r {KEYS} --precision 3");
+    let flags =
+        format!("-p {port} -c {clients} -P {depth} -n {requests} -r {KEYS} --precision 3{tls}");
     let mut command = Command::new("timeout");
     command.args(["--kill-after=5", &PATIENCE_SECONDS.to_string()]).arg(binary);
     command.args(flags.split(' ')).arg("--csv").args(words);

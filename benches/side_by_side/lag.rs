@@ -135,7 +135,7 @@ fn round(party: &Party, writers: Writers) -> Result<Lag, String> {
     let resyncs = members.full_resyncs()?;
     let per_second = match writers {
         Writers::Paced { beats } => paced_writes(party, beats)?,
-        Writers::FullSpeed(volume) => drive(SET.load, party.port(), volume)?.per_second,
+        Writers::FullSpeed(volume) => drive(SET.load, party.target(), volume)?.per_second,
     };
     members.wait_until_drained_and_quiet()?;
     let stats = wire.ask(&["PROXY", "STATS"])?;

@@ -1,7 +1,7 @@
 //! Entourage beside redis-server and valkey-server: one load, one machine, one table.
 //!
 //! ```text
-//! cargo bench --bench side_by_side             all but `queues`, `stalls`, `resync`, `wire-lag`, `disk`, `load`
+//! cargo bench --bench side_by_side             all but those that take long or ask for TLS: see `--help`
 //! cargo bench --bench side_by_side -- --rows single --only SET,GET --depths 1,16 --quick
 //! ```
 //!
@@ -27,6 +27,8 @@ mod lag;
 mod wire_lag;
 mod levels;
 mod metering;
+mod tls;
+mod watched;
 mod load;
 mod eviction;
 mod fillings;
@@ -68,6 +70,8 @@ fn section(rows: Rows, binaries: &Binaries, options: &Options) -> String {
         Rows::Lag => lag::table(binaries, options),
         Rows::Levels => levels::table(binaries, options),
         Rows::Metrics => metering::table(binaries, options),
+        Rows::Tls => tls::table(binaries, options),
+        Rows::Watched => watched::tables(binaries, options),
         Rows::Stalls => stalls::table(binaries, options),
         Rows::Resync => resync::table(binaries, options),
         Rows::WireLag => wire_lag::tables(binaries, options),

@@ -75,7 +75,7 @@ fn run(row: &Row, party: &Party, volume: Volume) -> Result<Sample, String> {
     let pids = party.pids();
     let resyncs = members.full_resyncs()?;
     let before = cpu::nanos(&pids);
-    let seen = drive(row.load, party.port(), volume)?;
+    let seen = drive(row.load, party.target(), volume)?;
     members.wait_until_drained_and_quiet()?;
     let nanos = cpu::nanos(&pids) - before;
     Ok(Sample {

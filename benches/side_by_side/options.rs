@@ -62,6 +62,10 @@ pub enum Rows {
     Levels,
     /// What recording latencies costs.
     Metrics,
+    /// What TLS costs.
+    Tls,
+    /// What an open status page and a scrape each second cost.
+    Watched,
     /// How long other clients wait while one runs something long.
     Stalls,
     /// A full resync of a replica on the wire.
@@ -72,7 +76,8 @@ pub enum Rows {
     Disk,
     /// The longest command during a load of 10 M keys.
     Load,
-    /// Every section but `bits`, `eviction`, `queues`, `stalls`, `resync`, `wire-lag`, `disk` and `load`.
+    /// Every section but `bits`, `eviction`, `queues`, `tls`, `watched`, `stalls`, `resync`,
+    /// `wire-lag`, `disk` and `load`.
     All,
 }
 
@@ -90,6 +95,8 @@ impl Rows {
             Rows::Lag => "Hosted push lag",
             Rows::Levels => "Levels",
             Rows::Metrics => "Metrics on and off",
+            Rows::Tls => "TLS",
+            Rows::Watched => "The status page and the scrape",
             Rows::Stalls => "Other clients beside a long command",
             Rows::Resync => "Full resync over the wire",
             Rows::WireLag => "Replicas on the wire",

@@ -1,6 +1,8 @@
 //! The servers under test: where their binaries are, how they start, that they end.
 
+use crate::drive::Target;
 use crate::options::Options;
+use crate::tls::Certificate;
 use crate::wire::Wire;
 use std::env;
 use std::ffi::{OsStr, c_int, c_ulong};
@@ -76,8 +78,8 @@ impl Binaries {
     /// Starts one server of this kind; `None`, with a word on stderr, when it does not come up.
     pub fn start(&self, kind: Kind, replicas: u32) -> Option<Party> {
         let started = match kind {
-            Kind::Redis => start_peer(self.redis.as_deref(), replicas),
-            Kind::Valkey => start_peer(self.valkey.as_deref(), replicas),
+            Kind::Redis => start_peer(self.redis.as_deref(), replicas, ""),
+            Kind::Valkey => start_peer(self.valkey.as_deref(), replicas, ""),
             Kind::Entourage => start_entourage(&self.entourage, replicas, ONE_WORKER),
         };
         Party::of(kind, started)
@@ -143,6 +145,30 @@ impl Binaries {
             concat!(env!("CARGO_MANIFEST_DIR"), "/benches/side_by_side/no_metrics.toml");
         let flags = format!("{ONE_WORKER} --config {FILE}");
         Party::of(Kind::Entourage, start_entourage(&self.entourage, 0, &flags))
+    }
+
+    /// Entourage with one worker, and its status page at this port.
+    pub fn start_with_page(&self, page: u16, replicas: u32) -> Option<Party> {
+        let flags = format!("{ONE_WORKER} --http 127.0.0.1:{page}");
+        Party::of(Kind::Entourage, start_entourage(&self.entourage, replicas, &flags))
+    }
+
+    /// One server of this kind that has a port with TLS, too, which is where loads go.
+    pub fn start_tls(&self, kind: Kind, certificate: &Certificate) -> Option<Party> {
+        let (cert, key) = (certificate.file.display(), certificate.key.display());
+        let port = free_port().ok()?;
+        let flags = format!(
+            "--tls-port {port} --tls-cert-file {cert} --tls-key-file {key} --tls-auth-clients no"
+        );
+        let started = match kind {
+            Kind::Redis => start_peer(self.redis.as_deref(), 0, &flags),
+            Kind::Valkey => start_peer(self.valkey.as_deref(), 0, &flags),
+            Kind::Entourage => {
+                start_entourage(&self.entourage, 0, &format!("{ONE_WORKER} {flags}"))
+            }
+        };
+        let party = Party::of(kind, started)?;
+        Some(Party { target: Target::Tls(port), ..party })
     }
 
     /// One of each kind, in the order of `KINDS`.
@@ -214,6 +240,7 @@ fn own_dir(name: &str) -> io::Result<PathBuf> {
 /// A server as its clients see it: one process, or a peer's master with its replicas.
 pub struct Party {
     pub kind: Kind,
+    target: Target,
     processes: Vec<Process>,
 }
 
@@ -221,7 +248,12 @@ impl Party {
     fn of(kind: Kind, started: Result<Vec<Process>, String>) -> Option<Party> {
         let say = |why: &String| eprintln!("side_by_side: no {}: {why}", kind.name());
         let processes = started.inspect_err(say).ok()?;
-        Some(Party { kind, processes })
+        Some(Party { kind, target: Target::Plain(processes[0].port), processes })
+    }
+
+    /// Where its loads go.
+    pub fn target(&self) -> Target {
+        self.target
     }
 
     pub fn port(&self) -> u16 {
@@ -327,12 +359,12 @@ fn start_entourage(binary: &Path, replicas: u32, flags: &str) -> Result<Vec<Proc
 
 /// A peer with default, single-threaded I/O and no persistence. Its replicas are never cut off for
 /// being slow, or the table would show resyncs.
-fn start_peer(binary: Option<&Path>, replicas: u32) -> Result<Vec<Process>, String> {
+fn start_peer(binary: Option<&Path>, replicas: u32, flags: &str) -> Result<Vec<Process>, String> {
     const BARE: &str = "--bind 127.0.0.1 --save \"\" --appendonly no --repl-diskless-sync-delay 0";
     let binary = binary.ok_or("its binary is not here")?;
     let args = |port| {
         let unbounded = ["--client-output-buffer-limit", "replica", "0", "0", "0"].join(" ");
-        format!("--port {port} {BARE} {unbounded}")
+        format!("--port {port} {BARE} {unbounded} {flags}")
     };
     let mut processes = vec![Process::start(binary, args)?];
     let master = processes[0].port;
@@ -356,7 +388,8 @@ fn wait_until_online(master: u16, replicas: u32) -> Result<(), String> {
     Err("its replicas do not come online".into())
 }
 
-fn free_port() -> io::Result<u16> {
+/// A port that nobody listens at.
+pub fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 

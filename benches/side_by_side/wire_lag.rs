@@ -113,7 +113,7 @@ fn cpu_per_set(master: &Party, replicas: &[Party], options: &Options) -> Result<
     for _ in 0..options.rounds {
         cpu::wait_until_quiet(&all);
         let before = cpu::nanos(&master.pids());
-        drive(SET.load, master.port(), Volume { clients: 50, depth: DEPTH, requests })?;
+        drive(SET.load, master.target(), Volume { clients: 50, depth: DEPTH, requests })?;
         cpu::wait_until_quiet(&all);
         let nanos = cpu::nanos(&master.pids()) - before;
         rounds.push(nanos as f64 / 1e3 / requests as f64);

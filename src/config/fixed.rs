@@ -105,7 +105,8 @@ pub const FIXED: &[Fixed] = &[
         ],
     },
     Fixed {
-        why: "the replicas are hosted in this process; none is reached over the wire yet",
+        why: "replicas are always sent their snapshot while it is made, and are never held back by \
+              their own files",
         params: &[
             ("propagation-error-behavior", "ignore"),
             ("repl-disable-tcp-nodelay", "no"),

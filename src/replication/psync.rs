@@ -15,7 +15,7 @@ mod stream;
 
 pub use asked::{Asked, Started};
 pub use hello::{FileContents, HelloFault, ReplicaHello};
-pub use link_fault::{LinkFault, Refusal};
+pub use link_fault::{LinkFault, REFUSALS, Refusal};
 pub use replica::{Answer, Login, ReplicaConfig, ReplicaLink};
 pub use replica_reader::{FromReplica, ReplicaReader};
 pub use stream::{StreamBatch, StreamCommand, StreamReader, StreamWrite};

@@ -12,6 +12,7 @@ use crate::base::position::Offset;
 use crate::base::remote_address::RemoteAddress;
 use crate::base::time::MonoUs;
 use crate::node::{FollowerStatus, PauseMode};
+use crate::replication::REFUSALS;
 use crate::runtime::{clock, tasks};
 use crate::state::{FailoverOrder, FailoverPhase, Server};
 use std::sync::Arc;
@@ -115,10 +116,14 @@ async fn become_replica_of(
         if remote.is_connected() {
             return Ok(address);
         }
-        if server.failovers.is_aborted() || until <= clock::mono_now() {
+        let has_refused = remote.status().fault.is_some_and(|it| REFUSALS.contains(&it.0));
+        if has_refused || server.failovers.is_aborted() || until <= clock::mono_now() {
             let again = server.clone();
             let _ = tasks::apart(move || again.follow(None)).await;
-            return Err("the replica did not become the master");
+            return Err(match has_refused {
+                true => "the replica has refused",
+                false => "the replica did not become the master",
+            });
         }
         tasks::sleep(LOOK_EVERY).await;
     }

@@ -37,6 +37,7 @@ mod lag;
 mod large_requests;
 mod last;
 mod latency;
+mod licences;
 mod load;
 mod login;
 mod logs;

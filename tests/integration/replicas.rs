@@ -533,7 +533,27 @@ fn a_failover_that_nobody_can_take_ends_with_the_master_as_before() {
     assert_eq!(field(&mut ours, "replication", "role"), "master");
     ok(&mut ours, "FAILOVER");
     ok(&mut ours, "FAILOVER ABORT");
+    assert_eq!(field(&mut ours, "replication", "master_failover_state"), "no-failover", "at once");
     ok(&mut ours, "SET k x");
+}
+
+#[test]
+fn a_failover_to_one_that_refuses_ends_with_the_refusal() {
+    let (master, replica) = (Server::entourage(&[]), Server::redis(&[]));
+    let (mut ours, mut theirs) = (master.dial(), replica.dial());
+    follow(&mut theirs, &master);
+    until_caught_up(&mut theirs, &mut ours);
+    ok(&mut theirs, "ACL SETUSER default -psync");
+    ok(&mut ours, &format!("FAILOVER TO 127.0.0.1 {}", replica.port()));
+    until("the failover to end", || {
+        let state = field(&mut ours, "replication", "master_failover_state");
+        (state == "no-failover").then_some(())
+    });
+    assert!(master.said().contains("why=the replica has refused"), "{}", master.said());
+    assert_eq!(field(&mut ours, "replication", "role"), "master");
+    ok(&mut ours, "SET k v");
+    ok(&mut theirs, "ACL SETUSER default +psync");
+    until_caught_up(&mut theirs, &mut ours);
 }
 
 #[test]

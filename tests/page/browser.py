@@ -94,10 +94,16 @@ class Browser:
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.page("Emulation.setEmulatedMedia", features=features)
 
+    def picture(self, clip=None):
+        """The whole page as PNG, or this part of it at this scale."""
+        more = {"clip": clip} if clip else {}
+        picture = self.page("Page.captureScreenshot", format="png", captureBeyondViewport=True,
+                            **more)
+        return base64.b64decode(picture["data"])
+
     def shot(self, file):
-        picture = self.page("Page.captureScreenshot", format="png", captureBeyondViewport=True)
         with open(file, "wb") as out:
-            out.write(base64.b64decode(picture["data"]))
+            out.write(self.picture())
 
     def told(self, method):
         with self.heard:

@@ -6,41 +6,15 @@ The server has three members, `http.admin` and a slow log of everything."""
 
 import os
 import signal
-import socket
 import sys
 import threading
 
 from browser import Browser
+from client import Redis
 
 program, url, port, pid = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 pictures = sys.argv[5] if 5 < len(sys.argv) else None
 ODD = "<img src=x onerror=console.error('run')>"
-
-
-def command(*words):
-    text = f"*{len(words)}\r\n" + "".join(f"${len(it.encode())}\r\n{it}\r\n" for it in words)
-    return text.encode()
-
-
-class Redis:
-    def __init__(self):
-        self.socket = socket.create_connection(("127.0.0.1", port))
-        self.file = self.socket.makefile("rb")
-
-    def ask(self, *words):
-        """One command that is answered with one line."""
-        self.socket.sendall(command(*words))
-        return self.file.readline().decode().strip()
-
-    def load(self, stops):
-        """Writes and reads, 20 at a time, with a breath between."""
-        work = b"".join(command("SET", f"cart:{at}", "apples") + command("GET", f"cart:{at}")
-                        for at in range(10))
-        while not stops.wait(0.005):
-            self.socket.sendall(work)
-            for _ in range(10):
-                for _ in range(3):
-                    self.file.readline()
 
 
 def card(name):
@@ -83,7 +57,7 @@ def number(expression):
 
 
 def check():
-    stops, operator = threading.Event(), Redis()
+    stops, operator = threading.Event(), Redis(port)
     browser.size(390, 844, True)
     browser.colours("light")
     browser.page("Page.navigate", url=url)
@@ -92,7 +66,7 @@ def check():
     browser.until("the state", "document.getElementById('state').innerText === '● serving'")
     fits(390)
 
-    worker = threading.Thread(target=Redis().load, args=(stops,))
+    worker = threading.Thread(target=Redis(port).load, args=(stops,))
     worker.start()
     try:
         watch(operator)
@@ -123,6 +97,10 @@ def watch(operator):
                            "!/–/.test(document.getElementById('time-legend').innerText)")
     browser.until("classes", "/default read/.test(document.getElementById('by-route').innerText)")
     assert 0 < number(per_second)
+    told = ("[ago(0), short(99.7), short(5e6), short(12345), bytes(1010 * 1024), time(999960),"
+            " time(119.9e6)].join('; ')")
+    told = browser.look(told)
+    assert told == "0 s; 100; 5.00 M; 12.3 k; 1,010 KB; 1,000 ms; 1 min 59 s", told
     browser.until("a few seconds of lines", "samples.length >= 8")
     picture("phone-light")
     browser.colours("dark")

@@ -42,6 +42,9 @@ pub enum LinkFault {
     HistoryChanged,
 }
 
+/// The names of those that asking again soon does not mend: somebody has said no.
+pub const REFUSALS: [&str; 4] = ["no-auth", "wrong-password", "no-permission", "refused"];
+
 /// What a master's error means to a replica.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refusal {
