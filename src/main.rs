@@ -184,13 +184,20 @@ fn serve(
     if let Some(manager) = &manager {
         tasks::spawn(tell_manager(server.clone(), threads, manager.clone()));
     }
+    let mut was_told = false;
     loop {
         let signal = until_told_to_end(&mut requests, &server, manager.as_deref());
-        if server.is_ending() {
+        let ends_already = server.is_ending();
+        if was_told && ends_already {
             log::warn!("event=signal name={signal} action=exit");
             break;
         }
         log::info!("event=signal name={signal} action=drain");
+        was_told = true;
+        if ends_already {
+            server.persistence.insist_on_end();
+            continue;
+        }
         let ending = server.clone();
         let begun = tasks::thread("entourage-end", move || _ = end(&ending, EndOrder::default()));
         if let Err(why) = begun {

@@ -12,11 +12,17 @@ impl ReplicaSet {
         self.wait_for_writers();
     }
 
-    /// Holds writers back, whatever CLIENT PAUSE says, or lets them go on. On return no write is at
-    /// work that began before it.
-    pub fn set_ending(&self, is_ending: bool) {
-        self.pause.set_ending(is_ending);
+    /// Holds writers back, whatever CLIENT PAUSE says. On return no write is at work that began
+    /// before it.
+    pub fn hold_writers(&self, now: MonoUs) {
+        self.pause.set_ending(true, now);
         self.wait_for_writers();
+    }
+
+    /// Lets them go on.
+    pub fn let_writers_go(&self, now: MonoUs) {
+        self.pause.set_ending(false, now);
+        self.announce();
         self.wake_waiters();
     }
 

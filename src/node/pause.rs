@@ -8,8 +8,8 @@ use crate::base::time::MonoUs;
 use parking_lot::Mutex;
 use std::time::Duration;
 
-/// When those look again whom the end of the server holds back: it says when it is called off.
-const LOOK_AGAIN: Duration = Duration::from_secs(3600);
+/// When those look again whom the end of the server holds back: it may have been called off.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Which clients CLIENT PAUSE holds back; what holds more is greater.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
@@ -55,9 +55,14 @@ impl Pause {
         (held.mode, held.until) = (PauseMode::Nobody, MonoUs(0));
     }
 
-    /// Whether writers are held back because the server is about to end.
-    pub fn set_ending(&self, is_ending: bool) {
-        self.now.lock().is_ending = is_ending;
+    /// Whether writers are held back because the server is about to end. A pause whose time is over
+    /// is over then, too.
+    pub fn set_ending(&self, is_ending: bool, now: MonoUs) {
+        let mut held = self.now.lock();
+        held.is_ending = is_ending;
+        if held.until <= now {
+            held.mode = PauseMode::Nobody;
+        }
     }
 
     /// Who is held back at `now`, and until when.
@@ -101,13 +106,17 @@ mod tests {
     fn the_end_of_the_server_holds_writers_whatever_clients_say() {
         let pause = Pause::default();
         let mode = |now| pause.in_force(MonoUs(now)).map(|it| it.0);
-        pause.set_ending(true);
+        pause.set_ending(true, MonoUs(1));
         assert!(pause.has_begun() && mode(1) == Some(PauseMode::Writers));
         pause.extend(PauseMode::All, MonoUs(10), MonoUs(1));
         assert_eq!((mode(9), mode(10)), (Some(PauseMode::All), Some(PauseMode::Writers)));
         pause.end();
         assert!(pause.has_begun() && mode(11) == Some(PauseMode::Writers), "not by UNPAUSE");
-        pause.set_ending(false);
+        pause.set_ending(false, MonoUs(11));
         assert!(!pause.has_begun() && mode(11).is_none());
+        pause.extend(PauseMode::Writers, MonoUs(20), MonoUs(12));
+        pause.set_ending(true, MonoUs(13));
+        pause.set_ending(false, MonoUs(20));
+        assert!(!pause.has_begun(), "nobody has ended it, but its time is over");
     }
 }

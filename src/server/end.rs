@@ -11,48 +11,69 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Closes the server once what is to be on disk is there. What cannot be written leaves it as it
 /// was, unless the order is forced; answers why then. Writers are held back from the snapshot on,
 /// so that it holds every write that has been answered. Takes as long as a snapshot takes: not for
-/// a worker.
+/// a worker. An end without a snapshot waits for nobody, not for another end either.
 pub fn end(server: &Server, order: EndOrder) -> Result<(), String> {
-    if !server.persistence.begin_ending() {
-        return Err("an end is under way".to_owned());
-    }
-    let ended =
-        last_snapshot(server, order).and_then(|last| match server.persistence.decide_end(last) {
-            true => Ok(()),
-            false => Err("it has been called off".to_owned()),
-        });
+    let ended = match order.saves {
+        Some(false) => {
+            server.persistence.end_without();
+            Ok(())
+        }
+        _ if !server.persistence.begin_ending() => Err("an end is under way".to_owned()),
+        _ => end_with_snapshot(server, order),
+    };
     match &ended {
         Ok(()) => _ = server.close(),
-        Err(why) => {
-            log::warn!("event=shutdown-refused why={why:?}");
-            server.persistence.give_end_up();
-            server.set.set_ending(false);
-        }
+        Err(why) => log::warn!("event=shutdown-refused why={why:?}"),
     }
     ended
 }
 
+fn end_with_snapshot(server: &Server, order: EndOrder) -> Result<(), String> {
+    let decide = |it| match server.persistence.decide_end(it) {
+        true => Ok(()),
+        false => Err(called_off()),
+    };
+    match last_snapshot(server, order).and_then(decide) {
+        Err(why) if server.persistence.give_end_up() => {
+            server.set.let_writers_go(clock::mono_now());
+            Err(why)
+        }
+        // Where it has failed, another order has decided the end meanwhile.
+        _ => Ok(()),
+    }
+}
+
+fn called_off() -> String {
+    "it has been called off".to_owned()
+}
+
 fn last_snapshot(server: &Server, order: EndOrder) -> Result<LastSnapshot, String> {
     let settings = server.settings();
-    let wanted = order.saves.unwrap_or(!settings.set.disk.save.is_empty());
+    let disk_settings = &settings.set.disk;
+    let wanted = order.saves.unwrap_or(!disk_settings.save.is_empty());
     let Some(disk) = server.disk() else { return Ok(LastSnapshot::Unwanted) };
     if server.set.is_loading() {
         // What there is by now is on disk; of the rest a snapshot is made behind the load.
         return Ok(if wanted { LastSnapshot::Wanted } else { LastSnapshot::Unwanted });
     }
     let trouble = server.persistence.status().aof.trouble.clone();
-    if let (Some(why), false) = (trouble, order.is_forced) {
+    let trouble = trouble.filter(|_| disk_settings.has_aof() && !order.is_forced);
+    if let Some(why) = trouble {
         return Err(format!("the append-only file cannot be written: {why}"));
     }
     if !wanted {
         return Ok(LastSnapshot::Unwanted);
     }
-    server.set.set_ending(true);
     while !server.persistence.begin(Background::Save, clock::mono_now()) {
         if server.persistence.is_end_called_off() {
-            return Err("it has been called off".to_owned());
+            return Err(called_off());
         }
         tasks::rest(LOOK_EVERY);
+    }
+    server.set.hold_writers(clock::mono_now());
+    if server.persistence.is_end_called_off() {
+        server.persistence.status().background = None;
+        return Err(called_off());
     }
     let changes = server.changes();
     match save_begun(server, &*disk) {

@@ -36,8 +36,9 @@ pub async fn fail_over_to_replica(server: Arc<Server>, order: FailoverOrder) {
         Ok(address) => become_replica_of(&server, address).await,
         Err(why) => Err(why),
     };
-    server.failovers.enter(FailoverPhase::None);
+    // Who sees that it is over may begin another, with a pause of its own.
     server.set.unpause_clients();
+    server.failovers.enter(FailoverPhase::None);
     match done {
         Ok(address) => log::info!("event=failover-to-replica to={address}"),
         Err(why) => log::warn!("event=failover-to-replica-failed why={why}"),

@@ -20,8 +20,8 @@ use std::time::Duration;
 
 /// How often it is told how we stand, where that has changed.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
-/// While files are loaded, it is asked for this much more time each time.
-const LOADING_TAKES: &str = "EXTEND_TIMEOUT_USEC=30000000\n";
+/// While files are loaded, or the last snapshot is made, it is asked for this much more time each time.
+const TAKES_LONG: &str = "EXTEND_TIMEOUT_USEC=30000000\n";
 
 /// A service manager.
 pub struct ServiceManager {
@@ -96,8 +96,10 @@ impl Telling {
         let socket = &self.manager.socket;
         if self.server.is_closing() {
             self.is_stopping = self.is_stopping || socket.tell("STOPPING=1\n");
+        } else if self.server.is_ending() {
+            socket.tell(TAKES_LONG);
         } else if self.server.set.is_loading() {
-            socket.tell(LOADING_TAKES);
+            socket.tell(TAKES_LONG);
         } else {
             self.is_ready = self.is_ready || socket.tell("READY=1\n");
         }

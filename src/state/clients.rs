@@ -110,6 +110,8 @@ pub struct ClientFlags {
     pub is_broadcast: AtomicBool,
     /// Who was told of what it caches has gone.
     pub is_redirect_broken: AtomicBool,
+    /// It is to be told of cached keys once its wait is answered, or goes on.
+    pub is_told_later: AtomicBool,
 }
 
 impl ClientFlags {
@@ -323,8 +325,11 @@ impl BlockedClient for Client {
 
     fn disclaim(&self, block: BlockId) {
         self.exchange(block, Waiting::Held, Waiting::Blocked);
-        // What it has been told of cached keys meanwhile waits for that.
-        self.mailbox.post(Message::Disclaimed);
+        // Either it is seen here to wait for that, or it sees that the wait goes on.
+        fence(SeqCst);
+        if self.flags.is_told_later.load(Relaxed) {
+            self.mailbox.post(Message::Disclaimed);
+        }
     }
 
     fn served(&self, block: BlockId, reply: Result<Reply, Fault>, wrote: Option<Offset>) {

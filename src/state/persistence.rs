@@ -294,17 +294,39 @@ impl Persistence {
         *self.ending.lock() == Ending::CalledOff
     }
 
-    /// What came before the end has failed: there is none.
-    pub fn give_end_up(&self) {
-        *self.ending.lock() = Ending::No;
+    /// What came before the end has failed: there is none, unless another order has decided it.
+    /// Answers whether there is none.
+    pub fn give_end_up(&self) -> bool {
+        let mut ending = self.ending.lock();
+        let may_be = !matches!(*ending, Ending::Decided(_));
+        if may_be {
+            *ending = Ending::No;
+        }
+        may_be
+    }
+
+    /// The server ends without a snapshot, whatever was said before.
+    pub fn end_without(&self) {
+        *self.ending.lock() = Ending::Decided(LastSnapshot::Unwanted);
+    }
+
+    /// An end that has been called off goes on all the same: somebody else wants it.
+    pub fn insist_on_end(&self) {
+        let mut ending = self.ending.lock();
+        if *ending == Ending::CalledOff {
+            *ending = Ending::Saving;
+        }
     }
 
     /// The server ends, with this snapshot, unless it has been called off; answers whether it does.
     pub fn decide_end(&self, last: LastSnapshot) -> bool {
         let mut ending = self.ending.lock();
-        let goes_on = *ending != Ending::CalledOff;
-        *ending = if goes_on { Ending::Decided(last) } else { Ending::No };
-        goes_on
+        match *ending {
+            Ending::CalledOff => return false,
+            Ending::Decided(_) => {}
+            Ending::No | Ending::Saving => *ending = Ending::Decided(last),
+        }
+        true
     }
 
     /// The snapshot that it ends with; `None` while it does not.
@@ -344,13 +366,15 @@ mod tests {
         assert!(files.begin_ending() && !files.begin_ending());
         assert!(files.is_ending() && files.last_snapshot().is_none());
         assert!(files.call_end_off() && files.is_end_called_off() && !files.begin_ending());
-        assert!(!files.decide_end(LastSnapshot::Wanted));
-        assert!(!files.is_ending() && files.last_snapshot().is_none());
-        assert!(files.begin_ending());
-        files.give_end_up();
-        assert!(!files.is_ending() && files.begin_ending());
-        assert!(files.decide_end(LastSnapshot::Has(7)));
+        assert!(!files.decide_end(LastSnapshot::Wanted) && files.last_snapshot().is_none());
+        assert!(files.give_end_up() && !files.is_ending() && files.begin_ending());
+        assert!(files.call_end_off());
+        files.insist_on_end();
+        assert!(!files.is_end_called_off() && files.decide_end(LastSnapshot::Has(7)));
         assert_eq!(files.last_snapshot(), Some(LastSnapshot::Has(7)));
         assert!(files.is_ending() && !files.call_end_off(), "it is too late");
+        files.end_without();
+        assert!(files.decide_end(LastSnapshot::Has(8)) && !files.give_end_up());
+        assert_eq!(files.last_snapshot(), Some(LastSnapshot::Unwanted));
     }
 }

@@ -226,7 +226,6 @@ fn a_server_whose_last_snapshot_cannot_be_made_stays() {
         server.terminate();
         until("the signal to be refused", || (before < refusals(&server)).then_some(()));
         assert_eq!(wire.ask("GET a").string(), "1");
-        ok(&mut wire, "CONFIG SET stop-writes-on-bgsave-error no");
         ok(&mut writer, "SET b 2");
         fs::remove_dir(&blocker).expect("it is there");
         wire.send_raw(b"SHUTDOWN\r\n");

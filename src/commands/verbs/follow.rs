@@ -5,6 +5,7 @@ use crate::base::remote_address::RemoteAddress;
 use crate::command::Arity::Exactly;
 use crate::command::{Fault, Flags, Group};
 use crate::commands::{CommandContext, Job, Outcome, SessionRow, session_row};
+use crate::state::FailoverPhase;
 
 const FLAGS: Flags =
     Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::STALE).union(Flags::NO_ASYNC_LOADING);
@@ -40,5 +41,8 @@ fn replica_of(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         let host = String::from_utf8_lossy(host).into_owned();
         Some(RemoteAddress { host, port })
     };
+    if context.server.failovers.phase() != FailoverPhase::None {
+        return Err(Fault::Static("ERR REPLICAOF not allowed while failing over."));
+    }
     Ok(Outcome::apart(Job::Follow { master }, context.kept_request()))
 }

@@ -5,6 +5,7 @@ use crate::command::{Fault, Flags, Group, codes};
 use crate::commands::{CommandContext, Job, Outcome, SessionRow, info, session_row};
 use crate::node::LinkPhase;
 use crate::runtime::clock;
+use crate::script::Purpose;
 use crate::state::EndOrder;
 use crate::state::version::REDIS_VERSION;
 
@@ -172,12 +173,17 @@ fn shut_down(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         if !server.persistence.call_end_off() {
             return Err(Fault::Static("ERR No shutdown in progress."));
         }
+        server.set.let_writers_go(context.now);
         context.reply.ok();
         return Ok(Outcome::Answered);
     }
     if save && server.disk().is_none() {
         log::warn!("event=shutdown-refused why=no-persistence");
         return Err(codes::NOT_SHUT_DOWN);
+    }
+    if let (Some(of), false) = (server.scripting.busy(), no_save) {
+        // What it has written by now is half of what it will have.
+        return Err(Fault::Busy(of == Purpose::Functions));
     }
     let saves = (save || no_save).then_some(save);
     let order = EndOrder { saves, is_forced: force };

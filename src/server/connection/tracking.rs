@@ -11,6 +11,8 @@ use crate::pubsub::tracking::redirection_broken;
 use crate::resp::{Protocol, Request};
 use crate::session::{CachedReads, Tracking};
 use crate::state::ToldChange;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::fence;
 
 impl Caller {
     /// This command has read at a member whose data stands at `at`, and is held as it is.
@@ -122,9 +124,14 @@ impl Caller {
     /// behind the reply.
     #[cold]
     pub fn told_in_wait(&mut self, change: ToldChange) {
-        match self.client.is_blocked() {
-            true => self.told_change(&change),
-            false => self.told_later.push(change),
+        if self.client.is_blocked() {
+            return self.told_change(&change);
+        }
+        self.told_later.push(change);
+        self.client.flags.is_told_later.store(true, Relaxed);
+        fence(SeqCst);
+        if self.client.is_blocked() {
+            self.tell_later();
         }
     }
 
@@ -132,6 +139,7 @@ impl Caller {
     #[inline]
     pub fn tell_later(&mut self) {
         if !self.told_later.is_empty() {
+            self.client.flags.is_told_later.store(false, Relaxed);
             std::mem::take(&mut self.told_later).iter().for_each(|it| self.told_change(it));
         }
     }

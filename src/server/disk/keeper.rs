@@ -403,8 +403,9 @@ impl Keeper {
                 *self.parts.lock() = Parts::default();
                 log::info!("event=aof-ends is-whole={}", ended.is_ok());
                 self.server.persistence.status().aof.is_on = false;
-                self.has_recovered();
             }
+            // What is not written any more cannot fail.
+            self.has_recovered();
             return;
         }
         if !self.parts.has_part() && self.making.is_none() && self.again_at <= now {
@@ -544,6 +545,8 @@ impl Keeper {
         }
         let saves = match self.server.persistence.last_snapshot() {
             Some(LastSnapshot::Unwanted) => false,
+            // What a master's stream has brought since is the master's to keep.
+            Some(LastSnapshot::Has(_)) if self.server.set.is_following() => false,
             Some(LastSnapshot::Has(changes)) => changes != self.server.changes(),
             Some(LastSnapshot::Wanted) | None => true,
         };
