@@ -24,8 +24,8 @@ pub async fn cron(server: Arc<Server>) {
     let (mut last_slow_look, mut notices) = (last_ping, Notices::default());
     let mut alerts = AlertWatch::default();
     while !server.is_closing() {
+        tasks::sleep(Duration::from_secs(1) / server.settings().set.hz as u32).await;
         let settings = server.settings();
-        tasks::sleep(Duration::from_secs(1) / settings.set.hz as u32).await;
         if server.cron_paused.load(Relaxed) {
             continue;
         }

@@ -75,10 +75,15 @@ fn last_snapshot(server: &Server, order: EndOrder) -> Result<LastSnapshot, Strin
         server.persistence.status().background = None;
         return Err(called_off());
     }
-    let changes = server.changes();
+    let (changes, was_ok) = (server.changes(), server.persistence.status().save.is_ok);
     match save_begun(server, &*disk) {
         Ok(()) => Ok(LastSnapshot::Has(changes)),
         Err(_) if order.is_forced => Ok(LastSnapshot::Unwanted),
-        Err(why) => Err(format!("no snapshot can be written: {why}")),
+        Err(why) => {
+            // Whoever has asked for the end hears of it: writes are not stopped for it.
+            server.persistence.status().save.is_ok = was_ok;
+            server.settle_disk_trouble();
+            Err(format!("no snapshot can be written: {why}"))
+        }
     }
 }

@@ -20,7 +20,8 @@ use std::time::Duration;
 
 /// How often it is told how we stand, where that has changed.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
-/// While files are loaded, or the last snapshot is made, it is asked for this much more time each time.
+/// While files are loaded, or the last snapshot is made, it is asked for this much more time each
+/// time.
 const TAKES_LONG: &str = "EXTEND_TIMEOUT_USEC=30000000\n";
 
 /// A service manager.

@@ -5,9 +5,9 @@ use crate::support::faulty_disk::{DiskFault, FaultyDisk};
 use crate::support::on_disk::{
     ALWAYS, AOF, Dir, SmallDisk, check_all, field, ours, redis_on, refused,
 };
-use crate::support::{Server, Wire, ok, starts, until, words};
-use std::fs;
-use std::thread;
+use crate::support::{Server, Wire, info_field, ok, starts, until, until_blocked, words};
+use std::process::Command;
+use std::{fs, io, thread};
 
 const WRITES: usize = 200;
 
@@ -280,4 +280,81 @@ fn the_last_snapshot_has_every_write_that_was_answered() {
         let kept: i64 = again.dial().ask("GET n").string().parse().expect("a number");
         assert_eq!(kept, last, "{order:?}");
     }
+}
+
+/// A server whose next snapshot does not get on: it is written into a pipe that nobody reads.
+fn with_a_snapshot_that_waits(dir: &Dir) -> Server {
+    let server = ours(dir, SAVES);
+    ok(&mut server.dial(), "SET a 1");
+    ok(&mut server.dial(), "CONFIG SET loglevel notice");
+    let pipe = dir.join(TEMPORARY);
+    let made = Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs");
+    assert!(made.success());
+    server
+}
+
+fn until_saving(wire: &mut Wire) {
+    until("the last snapshot", || (field(wire, "rdb_bgsave_in_progress") == "1").then_some(()));
+}
+
+#[test]
+fn an_end_that_is_called_off_leaves_nobody_waiting() {
+    let dir = Dir::new();
+    let server = with_a_snapshot_that_waits(&dir);
+    let [mut wire, mut ending, mut writer] = [(); 3].map(|()| server.dial());
+    starts(&wire.ask("SHUTDOWN ABORT"), "ERR No shutdown in progress");
+    // A pause whose time is over, and that nobody has ended.
+    ok(&mut wire, "CLIENT PAUSE 1 WRITE");
+    ok(&mut writer, "SET b 0");
+    ending.send(&[words(&["SHUTDOWN"])]);
+    until_saving(&mut wire);
+    starts(&writer.ask("SHUTDOWN"), "ERR Errors trying to SHUTDOWN");
+    let blocked = info_field(&mut wire, "clients", "blocked_clients");
+    let blocked: usize = blocked.and_then(|it| it.parse().ok()).expect("a number");
+    writer.send(&[words(&["SET", "b", "1"])]);
+    until_blocked(&mut wire, blocked + 1);
+    assert_eq!(wire.ask("GET a").string(), "1", "reads go on");
+    assert!(!writer.has_input());
+    ok(&mut wire, "SHUTDOWN ABORT");
+    assert_eq!(writer.read().to_string(), "+OK");
+    // What waits for the pipe is not waited for.
+    wire.send_raw(b"SHUTDOWN NOSAVE\r\n");
+    assert_eq!(server.until_ended().code(), Some(0));
+}
+
+#[test]
+fn the_first_signal_goes_on_with_the_end_that_is_under_way() {
+    let dir = Dir::new();
+    let server = with_a_snapshot_that_waits(&dir);
+    let [mut wire, mut ending] = [(); 2].map(|()| server.dial());
+    ending.send(&[words(&["SHUTDOWN"])]);
+    until_saving(&mut wire);
+    ok(&mut wire, "SHUTDOWN ABORT");
+    server.terminate();
+    until("the signal", || server.said().contains("action=drain").then_some(()));
+    assert_eq!(wire.ask("PING").string(), "PONG");
+    // Somebody reads at last. A pipe cannot be synced: the snapshot fails, and the server stays.
+    let mut pipe = fs::File::open(dir.join(TEMPORARY)).expect("it is there");
+    io::copy(&mut pipe, &mut io::sink()).expect("it is read");
+    starts(&ending.read(), "ERR Errors trying to SHUTDOWN");
+    ok(&mut wire, "SET b 1");
+    server.terminate();
+    assert_eq!(server.until_ended().code(), Some(0));
+    assert_eq!(redis_on(&dir, &[]).dial().ask("GET b").string(), "1");
+}
+
+#[test]
+fn a_script_that_has_written_is_ended_by_nosave_alone() {
+    let dir = Dir::new();
+    let server = ours(&dir, SAVES);
+    let [mut wire, mut script] = [(); 2].map(|()| server.dial());
+    ok(&mut wire, "CONFIG SET busy-reply-threshold 10 shutdown-timeout 1");
+    script.send(&[words(&["EVAL", "redis.call('SET', 'a', 1) while true do end", "0"])]);
+    until("others to be refused", || {
+        wire.ask("SET b 1").to_string().starts_with("-BUSY").then_some(())
+    });
+    starts(&wire.ask("SHUTDOWN"), "BUSY");
+    starts(&wire.ask("SHUTDOWN SAVE"), "BUSY");
+    wire.send_raw(b"SHUTDOWN NOSAVE\r\n");
+    assert_eq!(server.until_ended().code(), Some(0));
 }

@@ -146,13 +146,9 @@ pub fn save_now(server: &Server) -> Result<(), String> {
 }
 
 /// The same of a snapshot that [`crate::state::Persistence::begin`] has let begin, and nothing of
-/// Redis' texts. Whoever has asked hears that it has failed: writes are not stopped for it.
+/// Redis' texts.
 pub fn save_begun(server: &Server, disk: &dyn Disk) -> io::Result<()> {
-    let was_ok = server.persistence.status().save.is_ok;
     let saved = save(server, disk);
-    if saved.is_err() {
-        server.persistence.status().save.is_ok = was_ok;
-    }
     server.settle_disk_trouble();
     server.persistence.ask(|_| {});
     saved
