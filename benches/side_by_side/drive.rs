@@ -1,6 +1,6 @@
 //! The load: redis-benchmark where it can say it, a loop of our own for the 10:1 mix.
 
-use crate::peers::named_or_on_path;
+use crate::peers::{Target, named_or_on_path};
 use crate::wire::{encode, reply_len};
 use async_std::future::timeout;
 use async_std::net::TcpStream;
@@ -58,13 +58,6 @@ pub struct Seen {
     pub per_second: f64,
     pub p50_ms: f64,
     pub p99_ms: f64,
-}
-
-/// Where a load goes.
-#[derive(Clone, Copy)]
-pub enum Target {
-    Plain(u16),
-    Tls(u16),
 }
 
 pub fn drive(load: Load, target: Target, volume: Volume) -> Result<Seen, String> {

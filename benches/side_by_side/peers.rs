@@ -1,9 +1,8 @@
 //! The servers under test: where their binaries are, how they start, that they end.
 
-use crate::drive::Target;
 use crate::options::Options;
-use crate::tls::Certificate;
 use crate::wire::Wire;
+use rcgen::{CertifiedKey, generate_simple_self_signed};
 use std::env;
 use std::ffi::{OsStr, c_int, c_ulong};
 use std::fs;
@@ -14,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 const STARTUP_LOOK: Duration = Duration::from_millis(5);
 const STARTUP_LOOKS_MAX: u32 = 4000;
@@ -434,4 +434,31 @@ fn imported_valkey() -> Option<PathBuf> {
 fn children(dir: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(dir).into_iter().flatten();
     entries.filter_map(|it| Some(it.ok()?.path())).collect()
+}
+
+/// Where a load goes.
+#[derive(Clone, Copy)]
+pub enum Target {
+    Plain(u16),
+    Tls(u16),
+}
+
+/// A certificate with its key, in files that go with this value.
+pub struct Certificate {
+    pub file: PathBuf,
+    pub key: PathBuf,
+    _dir: TempDir,
+}
+
+impl Certificate {
+    /// A new one, for localhost.
+    pub fn new() -> Result<Certificate, String> {
+        let dir = tempfile::tempdir().map_err(|it| it.to_string())?;
+        let CertifiedKey { cert, signing_key } =
+            generate_simple_self_signed(["localhost".into()]).map_err(|it| it.to_string())?;
+        let (file, key) = (dir.path().join("server.pem"), dir.path().join("server.key"));
+        fs::write(&file, cert.pem()).map_err(|it| it.to_string())?;
+        fs::write(&key, signing_key.serialize_pem()).map_err(|it| it.to_string())?;
+        Ok(Certificate { file, key, _dir: dir })
+    }
 }

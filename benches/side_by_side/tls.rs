@@ -2,37 +2,14 @@
 
 use crate::measure::measure;
 use crate::options::Options;
-use crate::peers::{Binaries, KINDS, Kind};
+use crate::peers::{Binaries, Certificate, KINDS, Kind};
 use crate::speed::ROWS;
 use crate::table::{SPEED_HEAD, Table, speed_row};
-use rcgen::{CertifiedKey, generate_simple_self_signed};
-use std::fs;
-use std::path::PathBuf;
-use tempfile::TempDir;
 
 const COMMANDS: [&str; 2] = ["SET", "GET"];
 const DEPTHS: [u64; 2] = [1, 16];
 /// Of the better peer's, at the depth that has a bar.
 const BAR: (u64, f64) = (16, 0.8);
-
-/// A certificate with its key, in files that go with this value.
-pub struct Certificate {
-    pub file: PathBuf,
-    pub key: PathBuf,
-    _dir: TempDir,
-}
-
-impl Certificate {
-    fn new() -> Result<Certificate, String> {
-        let dir = tempfile::tempdir().map_err(|it| it.to_string())?;
-        let CertifiedKey { cert, signing_key } =
-            generate_simple_self_signed(["localhost".into()]).map_err(|it| it.to_string())?;
-        let (file, key) = (dir.path().join("server.pem"), dir.path().join("server.key"));
-        fs::write(&file, cert.pem()).map_err(|it| it.to_string())?;
-        fs::write(&key, signing_key.serialize_pem()).map_err(|it| it.to_string())?;
-        Ok(Certificate { file, key, _dir: dir })
-    }
-}
 
 /// One row per command and depth.
 pub fn table(binaries: &Binaries, options: &Options) -> String {

@@ -273,10 +273,13 @@ impl Engine {
             }
             while deleted < most {
                 let space = &self.spaces[index];
-                let Some(key) = space.first_field_due(now, long_elements()) else { break };
+                let Some((key, copied)) = space.first_field_due(now, long_elements()) else {
+                    break;
+                };
                 let gone = self.expire_fields(index, now, &key, most - deleted, effects);
                 debug_assert!(gone != 0, "a hash with a field that is due has one");
-                deleted += gone.max(1);
+                // What may be copied for walks is one long hash for all of them together.
+                deleted += gone.max(1) + (copied * most).div_ceil(long_elements());
             }
         }
         deleted

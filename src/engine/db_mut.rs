@@ -380,7 +380,7 @@ impl<'e> DbMut<'e> {
         self.space.move_field_deadline(hash, was, is);
         if removed != 0 {
             self.written.expired.fields += removed as u64;
-            self.event(Event::hash("hexpired"), key);
+            self.event(Event::FIELDS_TAKEN_OUT, key);
         }
         removed
     }

@@ -381,17 +381,19 @@ impl Keyspace {
     }
 
     /// A key with a field whose deadline has passed, the earliest first, of those that are changed
-    /// at the cost of at most so many copied elements.
-    pub fn first_field_due(&self, now: WallMs, copied_max: usize) -> Option<Box<[u8]>> {
+    /// at the cost of at most so many copied elements; with that cost.
+    pub fn first_field_due(&self, now: WallMs, copied_max: usize) -> Option<(Box<[u8]>, usize)> {
         let due = self.field_deadlines.iter().take_while(|(at, _)| *at < now);
         let mut keys = due.flat_map(|(at, hash)| {
             self.table.same_hash(hash).filter(move |it| it.field_deadline() == Some(at))
         });
-        let is_cheap = |it: &&KeySlot| {
-            self.cuts.is_empty()
-                || it.hash().is_some_and(|hash| self.copy_cost(hash, it.key()) <= copied_max)
-        };
-        keys.find(is_cheap).map(|it| it.key().into())
+        keys.find_map(|it| {
+            let cost = match self.cuts.is_empty() {
+                true => 0,
+                false => self.copy_cost(it.hash()?, it.key()),
+            };
+            (cost <= copied_max).then(|| (it.key().into(), cost))
+        })
     }
 
     /// How many keys are still there although their deadline has passed.

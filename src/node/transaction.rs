@@ -190,7 +190,8 @@ impl Transaction<'_, '_> {
         }
     }
 
-    /// Deletes up to `most` keys whose time has come. Answers how many.
+    /// Deletes up to `most` keys and fields whose time has come. Answers how many; more than `most`
+    /// where that has cost as much.
     pub fn expire_due(&mut self, now: WallMs, most: usize) -> usize {
         if self.member().is(MemberFlags::QUARANTINED) {
             return 0;

@@ -88,7 +88,7 @@ fn tell_held_back(server: &Server, now: MonoUs) {
     server.set.tell_panics(now);
 }
 
-/// Deletes what has expired at the master, a bounded number of keys at a time.
+/// Deletes what has expired at the master, a bounded number of keys and fields at a time.
 async fn expire(server: &Server) {
     let mut effects = Effects::default();
     loop {

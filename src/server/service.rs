@@ -97,9 +97,7 @@ impl Telling {
         let socket = &self.manager.socket;
         if self.server.is_closing() {
             self.is_stopping = self.is_stopping || socket.tell("STOPPING=1\n");
-        } else if self.server.is_ending() {
-            socket.tell(TAKES_LONG);
-        } else if self.server.set.is_loading() {
+        } else if self.server.is_ending() || self.server.set.is_loading() {
             socket.tell(TAKES_LONG);
         } else {
             self.is_ready = self.is_ready || socket.tell("READY=1\n");

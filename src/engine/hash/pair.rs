@@ -4,13 +4,16 @@ use crate::base::prefetch::prefetch;
 use crate::base::time::WallMs;
 use crate::engine::packed::Element;
 use crate::engine::table::Slot;
-use triomphe::ThinArc;
+use triomphe::{Arc, ThinArc};
 
 /// A field and its value, as they are stored.
 pub type Entry<'a> = (Element<'a>, Element<'a>);
 
+/// A field's text and its value's, one behind the other; the header is the length of the field.
+type Texts = ThinArc<u32, u8>;
+
 /// A field with its value in a table: sixteen bytes that lead to one shared, immutable allocation
-/// `[field][value]`, or `[field][value][deadline: 8 bytes]`.
+/// `[field][value]`, or to a deadline beside which that is.
 #[derive(Clone)]
 pub enum Pair {
     /// Nothing.
@@ -20,22 +23,27 @@ pub enum Pair {
         /// The field's hash.
         hash: u32,
         /// Thin, so that the slot stays small; shared, so that a copy of the hash costs its table.
-        texts: ThinArc<u32, u8>,
+        texts: Texts,
     },
-    /// The same of a field that expires, with its deadline.
+    /// The same of a field that expires.
     Timed {
         /// The field's hash.
         hash: u32,
-        /// As in [`Pair::Taken`].
-        texts: ThinArc<u32, u8>,
+        /// Shared, too.
+        timed: Arc<TimedTexts>,
     },
+}
+
+/// A deadline and what has it: another deadline costs nothing of the texts, however long they are.
+pub struct TimedTexts {
+    at: WallMs,
+    texts: Texts,
 }
 
 const _: () = assert!(size_of::<Pair>() == 16);
 
 /// Texts up to this long together are joined on the stack.
 const JOINED_BYTES: usize = 256;
-const DEADLINE_BYTES: usize = size_of::<u64>();
 
 impl Pair {
     /// A field that stays.
@@ -56,27 +64,33 @@ impl Pair {
 
     /// A field that is there until `at`, or stays.
     pub fn until(hash: u32, field: &[u8], value: &[u8], at: Option<WallMs>) -> Pair {
-        let Some(at) = at else { return Pair::new(hash, field, value) };
-        let parts = [field, value, &at.0.to_le_bytes()].concat();
-        let texts = ThinArc::from_header_and_slice(field.len() as u32, &parts);
-        Pair::Timed { hash, texts }
+        Pair::new(hash, field, value).with_deadline(at)
     }
 
     /// The same field and value with another deadline, or none.
     pub fn with_deadline(&self, at: Option<WallMs>) -> Pair {
-        let (field, value) = self.split();
-        self.hash().map_or(Pair::Empty, |hash| Pair::until(hash, field, value, at))
+        let (Some(hash), Some(texts)) = (self.hash(), self.texts()) else { return Pair::Empty };
+        let texts = texts.clone();
+        match at {
+            Some(at) => Pair::Timed { hash, timed: Arc::new(TimedTexts { at, texts }) },
+            None => Pair::Taken { hash, texts },
+        }
+    }
+
+    #[inline]
+    fn texts(&self) -> Option<&Texts> {
+        match self {
+            Pair::Taken { texts, .. } => Some(texts),
+            Pair::Timed { timed, .. } => Some(&timed.texts),
+            Pair::Empty => None,
+        }
     }
 
     #[inline]
     fn split(&self) -> (&[u8], &[u8]) {
-        match self {
-            Pair::Taken { texts, .. } => texts.slice.split_at(texts.header.header as usize),
-            Pair::Timed { texts, .. } => {
-                let (field, rest) = texts.slice.split_at(texts.header.header as usize);
-                (field, &rest[..rest.len() - DEADLINE_BYTES])
-            }
-            Pair::Empty => (&[], &[]),
+        match self.texts() {
+            Some(texts) => texts.slice.split_at(texts.header.header as usize),
+            None => (&[], &[]),
         }
     }
 
@@ -97,10 +111,7 @@ impl Pair {
     #[inline]
     pub fn deadline(&self) -> Option<WallMs> {
         match self {
-            Pair::Timed { texts, .. } => {
-                let at = texts.slice.last_chunk::<DEADLINE_BYTES>()?;
-                Some(WallMs(u64::from_le_bytes(*at)))
-            }
+            Pair::Timed { timed, .. } => Some(timed.at),
             Pair::Taken { .. } | Pair::Empty => None,
         }
     }
@@ -113,11 +124,12 @@ impl Pair {
 
     /// Heap bytes it takes.
     pub fn bytes(&self) -> usize {
-        let texts = match self {
-            Pair::Taken { texts, .. } | Pair::Timed { texts, .. } => texts.slice.len(),
-            Pair::Empty => 0,
+        // The count of who shares it stands in front of each of the two.
+        let timed = match self {
+            Pair::Timed { .. } => size_of::<usize>() + size_of::<TimedTexts>(),
+            Pair::Taken { .. } | Pair::Empty => 0,
         };
-        3 * size_of::<usize>() + texts
+        3 * size_of::<usize>() + self.texts().map_or(0, |it| it.slice.len()) + timed
     }
 }
 
@@ -141,8 +153,36 @@ impl Slot for Pair {
 
     #[inline]
     fn prefetch(&self) {
-        if let Pair::Taken { texts, .. } | Pair::Timed { texts, .. } = self {
-            prefetch(&texts.header);
+        match self {
+            Pair::Taken { texts, .. } => prefetch(&texts.header),
+            Pair::Timed { timed, .. } => prefetch(&**timed),
+            Pair::Empty => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_deadline_copies_no_text() {
+        let pair = Pair::new(7, b"field", &[b'x'; 1000]);
+        let at = |it: &Pair| it.texts().map(|it| it.slice.as_ptr());
+        let timed = pair.with_deadline(Some(WallMs(5)));
+        let later = timed.with_deadline(Some(WallMs(9)));
+        let stays = later.with_deadline(None);
+        assert!([&timed, &later, &stays].iter().all(|it| at(it) == at(&pair)), "it is shared");
+        assert_eq!(
+            [&timed, &later, &stays].map(Pair::deadline),
+            [Some(WallMs(5)), Some(WallMs(9)), None]
+        );
+        assert_eq!(
+            (later.key(), later.value().len(), later.hash()),
+            (&b"field"[..], 1000, Some(7))
+        );
+        assert!(pair.bytes() < timed.bytes() && timed.bytes() == later.bytes());
+        assert!(later.is_live(WallMs(9)) && !later.is_live(WallMs(10)));
+        assert!(Pair::Empty.with_deadline(Some(WallMs(1))).key().is_empty());
     }
 }

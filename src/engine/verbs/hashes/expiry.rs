@@ -85,8 +85,6 @@ pub const ROWS: &[Row] = &[
 pub(super) const EXPIRE: Event = Event::hash("hexpire");
 /// Fields have lost their deadlines.
 pub(super) const PERSIST: Event = Event::hash("hpersist");
-/// A command has taken fields out, since their time had come or it gave them one that is past.
-pub(super) const EXPIRED: Event = Event::hash("hexpired");
 
 /// The replies for a field that is not there, whose deadline stays as it is, that has the new one,
 /// and that is gone because that is past.
@@ -189,7 +187,7 @@ fn set_deadlines(
         Ok(((), changed.len()))
     };
     let mut db = engine.db_mut(&args);
-    let event = if is_past { EXPIRED } else { EXPIRE };
+    let event = if is_past { Event::FIELDS_TAKEN_OUT } else { EXPIRE };
     if db.change(key, event, change)?.is_none() {
         answer_absent(fields.len(), reply);
         return Ok(());

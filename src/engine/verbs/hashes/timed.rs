@@ -102,7 +102,7 @@ fn hgetex(
     let at = moment(lifetime, now, "hgetex")?;
     let is_past = at.is_some_and(|at| at <= now);
     let event = match at {
-        Some(_) if is_past => expiry::EXPIRED,
+        Some(_) if is_past => Event::FIELDS_TAKEN_OUT,
         Some(_) => expiry::EXPIRE,
         None => expiry::PERSIST,
     };
@@ -292,10 +292,10 @@ fn remove_set<'a>(
         let count = gone.len();
         Ok((gone, count))
     };
-    let gone = db.change(key, expiry::EXPIRED, remove).ok().flatten().unwrap_or_default();
+    let gone = db.change(key, Event::FIELDS_TAKEN_OUT, remove).ok().flatten().unwrap_or_default();
     db.count_expired_fields(count);
     if gone.is_empty() {
-        db.event(expiry::EXPIRED, key);
+        db.event(Event::FIELDS_TAKEN_OUT, key);
     } else {
         asked_fields::say_gone(args.db, key, &gone, effects);
     }
