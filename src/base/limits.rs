@@ -155,7 +155,8 @@ pub const LAG_WAIT_US_MAX: u64 = 2000;
 pub const CATCH_UP_US_MAX: u64 = 2000;
 /// Longest that a candidate is given to come near the master before a failover is called off.
 pub const CANDIDATE_US_MAX: u64 = 60_000_000;
-/// Most keys and fields of hashes that the active expiry cycle deletes under one acquisition of the master's lock.
+/// Most keys and fields of hashes that the active expiry cycle deletes under one acquisition of the
+/// master's lock.
 pub const EXPIRE_KEYS_MAX: usize = 256;
 /// Uses of keys at replicas that a worker gathers before it tells the master.
 pub const USES_MAX: usize = 64;

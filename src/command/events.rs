@@ -132,8 +132,8 @@ impl Event {
     pub const DEL: Event = Event::generic("del");
     /// A key was deleted because its time had come.
     pub const EXPIRED: Event = Event { class: EventClasses::EXPIRED, name: "expired" };
-    /// A command has taken fields out of a hash whose time had come, or to which it gave a time that
-    /// is past.
+    /// A command has taken fields out of a hash whose time had come, or to which it gave a time
+    /// that is past.
     pub const FIELDS_TAKEN_OUT: Event = Event::hash("hexpired");
     /// The time of fields of a hash had come, and nothing else was done with it.
     pub const FIELDS_EXPIRED: Event = Event { class: EventClasses::EXPIRED, name: "hexpired" };
