@@ -81,6 +81,8 @@ fn run(kind: Kind, level: &str, count: u64, freezes: bool) -> (Found, u64, u64) 
     );
     let proxy = set.proxy(&config);
     let (found, is_over) = (Found::default(), AtomicBool::new(false));
+    // Before what any client writes: from there on nobody may find nothing.
+    assert_eq!(proxy.dial().ask("INCR shared").int(), Some(1));
     thread::scope(|scope| {
         let (set, proxy, found, is_over) = (&set, &proxy, &found, &is_over);
         scope.spawn(move || saturate(proxy.port(), is_over));

@@ -54,7 +54,9 @@ impl fmt::Display for Why {
             Why::Broken => f.write_str("these bytes are no value"),
             Why::Truncated => f.write_str("it ends before its end"),
             Why::Checksum => f.write_str("the checksum is wrong"),
-            Why::FieldTtl => f.write_str("fields of hashes with a time to live are not supported"),
+            Why::FieldTtl => {
+                f.write_str("fields of hashes that expire are not read as Redis 7.4 writes them")
+            }
             Why::UnsupportedType(name) => write!(f, "values of the type {name} are not supported"),
             Why::UnknownType(form) => write!(f, "the type {form} is not known"),
             Why::Unsupported(what) => write!(f, "{what} not supported"),
