@@ -1,6 +1,6 @@
 //! Metrics as Prometheus, its tools and redis_exporter see them.
 
-use crate::support::{Server, Site, info_field, ok, order, until};
+use crate::support::{Server, Site, info_field, ok, order, until, until_alone};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -94,6 +94,7 @@ fn a_server_of_real_servers_has_metrics_too() {
 fn numbers_are_those_of_info_and_proxy_stats() {
     let site = busy();
     let mut wire = site.server.dial();
+    until_alone(&mut wire);
     let (before, _) = samples(&site.get("/metrics").body);
     let mut info = |section: &str, name: &str| -> f64 {
         info_field(&mut wire, section, name).unwrap().parse().unwrap()
