@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need, then runs every test: format, lints, unit, integration, doc.
 #
-#   tests/run.sh            what CI runs; some 25 minutes on two cores
+#   tests/run.sh            what CI runs; some 20 minutes on two cores
 #   tests/run.sh --quick    fewer random cases, for while you work
 #   tests/run.sh --long     longer seeds and the ignored tests too
 set -euo pipefail
