@@ -163,19 +163,15 @@ need_chromium() {
 # The package is made, judged, and installed in a Debian of its own (tests/package.rs).
 need_packaging() {
   has debootstrap && has lintian || install debootstrap lintian || die "cannot install debootstrap"
-  has cargo-deb && return
-  echo "installing cargo-deb"
-  cargo install --locked cargo-deb >"$log" 2>&1 && return
-  tail -n 20 "$log" >&2
-  die "cannot install cargo-deb"
+  need_cargo_tool cargo-deb
 }
 
-need_audit() {
-  has cargo-audit && return
-  echo "installing cargo-audit"
-  cargo install --locked cargo-audit >"$log" 2>&1 && return
+need_cargo_tool() {
+  has "$1" && return
+  echo "installing $1"
+  cargo install --locked "$1" >"$log" 2>&1 && return
   tail -n 20 "$log" >&2
-  die "cannot install cargo-audit"
+  die "cannot install $1"
 }
 
 # What is known of the packages in Cargo.lock. One is left: async-std is discontinued
@@ -227,7 +223,7 @@ need_chromium
 if [ ${#ignored[@]} != 0 ]; then
   need_redis_suite
   need_packaging
-  need_audit
+  need_cargo_tool cargo-audit
 fi
 cd "$root"
 echo "redis     $("$REDIS_SERVER" --version)"

@@ -1,6 +1,7 @@
 //! A database to read: what has expired is hidden.
 
 use super::EngineShared;
+use super::deadlines::is_live;
 use super::keyspace::Keyspace;
 use super::slot::KeySlot;
 use super::table::Slot;
@@ -164,6 +165,6 @@ impl<'e> Db<'e> {
     #[inline]
     fn is_live(&self, slot: &KeySlot) -> bool {
         debug_assert!(slot.hash().is_some());
-        slot.deadline().is_none_or(|at| self.now <= at)
+        is_live(slot.deadline(), self.now)
     }
 }

@@ -7,6 +7,12 @@ use std::ops::Bound;
 /// When something expires, and its hash.
 pub type Deadline = (WallMs, u32);
 
+/// Whether what has this deadline, or none, is still there.
+#[inline]
+pub fn is_live(deadline: Option<WallMs>, now: WallMs) -> bool {
+    deadline.is_none_or(|at| now <= at)
+}
+
 /// About what an entry takes in the tree, with its share of the nodes and of their room.
 const ENTRY_BYTES: usize = 40;
 

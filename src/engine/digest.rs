@@ -1,5 +1,6 @@
 //! A fingerprint of all data of one member, the same whatever order its tables are in.
 
+use super::deadlines::is_live;
 use super::stream::{Group, StreamId};
 use super::table::Slot;
 use super::{Engine, KeySlot, Stream, Value};
@@ -46,7 +47,7 @@ impl fmt::Display for Digest {
 impl Engine {
     /// A database's keys that have not expired at `now`, in the order of its table.
     pub(super) fn live_keys(&self, db: usize, now: WallMs) -> impl Iterator<Item = &KeySlot> {
-        let is_live = move |it: &&KeySlot| it.deadline().is_none_or(|at| now <= at);
+        let is_live = move |it: &&KeySlot| is_live(it.deadline(), now);
         self.space(db).table().iter().filter(is_live)
     }
 
@@ -83,8 +84,7 @@ fn collection_digest(value: &Value, now: WallMs) -> Digest {
             set.iter().for_each(|member| all.add(member.with_text(|it| Digest::of(&[it]))));
         }
         Value::Hash(hash) => {
-            let is_live = |at: &Option<WallMs>| at.is_none_or(|at| now <= at);
-            for ((field, value), at) in hash.iter_timed().filter(|it| is_live(&it.1)) {
+            for ((field, value), at) in hash.iter_timed().filter(|it| is_live(it.1, now)) {
                 let at = at.map_or(u64::MAX, |it| it.0).to_le_bytes();
                 all.add(Digest::of(&[&field.text(), &value.text(), &at]));
             }

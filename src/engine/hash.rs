@@ -4,6 +4,7 @@ mod fields;
 mod pair;
 
 use super::EngineShared;
+use super::deadlines::is_live;
 use super::packed::{Element, Packed, Place};
 use super::sample;
 use crate::base::random::Random;
@@ -192,7 +193,7 @@ impl Hash {
         mut visit: impl FnMut(Entry<'h>),
     ) -> Option<u32> {
         self.scan_timed(from, at_least, |entry, at| {
-            if at.is_none_or(|at| now <= at) {
+            if is_live(at, now) {
                 visit(entry);
             }
         })

@@ -161,9 +161,10 @@ pub enum LastSnapshot {
 }
 
 /// Whether the server ends.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 enum Ending {
     /// Nobody has asked for it.
+    #[default]
     No,
     /// The last snapshot is being made.
     Saving,
@@ -180,6 +181,7 @@ pub trait FileWriter: Send + Sync {
 }
 
 /// Files, for those who do not write them.
+#[derive(Default)]
 pub struct Persistence {
     writer: OnceLock<Arc<dyn FileWriter>>,
     status: Mutex<DiskStatus>,
@@ -190,21 +192,6 @@ pub struct Persistence {
     ending: Mutex<Ending>,
     /// How far the snapshot has come that works in the background.
     pub progress: Arc<SaveProgress>,
-}
-
-impl Default for Persistence {
-    fn default() -> Persistence {
-        Persistence {
-            writer: OnceLock::default(),
-            status: Mutex::default(),
-            orders: Mutex::default(),
-            asked: Event::default(),
-            finished: Mutex::default(),
-            has_finished: Event::default(),
-            ending: Mutex::new(Ending::No),
-            progress: Arc::default(),
-        }
-    }
 }
 
 impl Persistence {

@@ -2,7 +2,7 @@
 
 use super::accounts::Accounts;
 use super::alerts::Alerts;
-use super::clients::Clients;
+use super::clients::{Client, Clients};
 use super::config_file::{ConfigFile, Source};
 use super::counters::Counters;
 use super::failover::Failovers;
@@ -20,6 +20,7 @@ use super::tls::Tls;
 use super::told_events::ToldEvents;
 use super::tracking::{ToldChanges, Tracking};
 use super::upstream::Upstream;
+use crate::acl::User;
 use crate::base::limits::SUBSCRIPTIONS_ENDED_MAX;
 use crate::base::position::ReplicationHistory;
 use crate::base::time::WallMs;
@@ -489,6 +490,32 @@ impl Server {
             keys: sum.keys + it.keys,
             fields: sum.fields + it.fields,
         })
+    }
+
+    /// Makes the client this user, if there is one of that name who lets it in. Answers whether it
+    /// is so.
+    pub fn log_in(
+        &self,
+        client: &Client,
+        session: &mut Session,
+        name: &str,
+        lets_in: impl FnOnce(&User) -> bool,
+    ) -> bool {
+        let is_let_in = self.accounts.look(|users| {
+            let is_let_in = users.get(name).is_some_and(|it| lets_in(it));
+            if is_let_in {
+                // Whoever removes the user from here on finds this client.
+                client.names.lock().user = name.into();
+            }
+            is_let_in
+        });
+        if is_let_in {
+            session.user = name.into();
+            session.rules = self.accounts.rules_of(name);
+            (session.has_logged_in, session.is_known) = (true, true);
+            self.settle_scope(session);
+        }
+        is_let_in
     }
 
     /// Whether the proxy is shutting down.

@@ -9,6 +9,7 @@
 
 mod classes;
 mod client;
+mod families;
 mod grammar;
 mod keyspace;
 mod rounds;

@@ -2,6 +2,10 @@
 
 use super::classes::{Class, answers_coordinates, class, forgets_zero_signs, witness};
 use super::client::{Client, Mismatch, Model, Servers};
+use super::families::{
+    BITMAPS, ENCODINGS, ENTRIES, GEO, HASHES, HYPERLOGLOG, KEYS, LISTS, NEWER, NEWER_ENCODINGS,
+    SETS, SORT, SORTED_SETS, STREAMS, STRINGS,
+};
 use super::grammar::{Grammar, SPOILT_ONE_IN};
 use super::keyspace;
 use super::shrink;
@@ -37,22 +41,6 @@ pub struct Family {
     spoilt_one_in: u64,
     thresholds: &'static [&'static str],
 }
-
-const STRINGS: &str = include_str!("families/strings.txt");
-const BITMAPS: &str = include_str!("families/bitmaps.txt");
-const HYPERLOGLOG: &str = include_str!("families/hyperloglog.txt");
-const GEO: &str = include_str!("families/geo.txt");
-const KEYS: &str = include_str!("families/keys.txt");
-const HASHES: &str = include_str!("families/hashes.txt");
-const LISTS: &str = include_str!("families/lists.txt");
-const SETS: &str = include_str!("families/sets.txt");
-const SORTED_SETS: &str = include_str!("families/sorted_sets.txt");
-const SORT: &str = include_str!("families/sort.txt");
-const ENCODINGS: &str = include_str!("families/encodings.txt");
-const NEWER_ENCODINGS: &str = include_str!("families/newer_encodings.txt");
-const ENTRIES: &str = include_str!("families/entries.txt");
-const STREAMS: &str = include_str!("families/streams.txt");
-const NEWER: &str = include_str!("families/newer.txt");
 
 const OF_HASHES: &[&str] = &["hash-max-listpack-entries", "hash-max-listpack-value"];
 const OF_STREAMS: &[&str] = &["stream-node-max-entries"];

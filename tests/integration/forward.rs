@@ -3,7 +3,7 @@
 
 use crate::support::{
     Server, Wire, are_answered_in_order, furnish, hold_the_same, info_field, ok, starts, until,
-    until_caught_up, words,
+    until_caught_up, waits_are_served, words,
 };
 use std::thread;
 
@@ -108,18 +108,8 @@ fn transactions_watches_and_blocking_calls_are_the_masters() {
         ours.ask("GET a");
         assert_eq!(ours.ask("EXEC").list()[0].string(), "11");
         // Who waits for a key is served when another node's client pushes.
-        ours.send(&[words(&["BLPOP", "list", "10"])]);
-        assert_eq!(other.ask("RPUSH list x").int(), Some(1));
-        assert_eq!(ours.read().list()[1].string(), "x");
-        assert!(ours.ask("BLPOP list 0.05").is_nil());
         // One that hangs up leaves nothing behind: the element stays.
-        let mut gone = node.dial();
-        gone.send(&[words(&["BLPOP", "list", "0"])]);
-        let blocked = |wire: &mut Wire| info_field(wire, "clients", "blocked_clients");
-        until("it to wait", || (blocked(&mut theirs)? == "1").then_some(()));
-        drop(gone);
-        until("it to be gone", || (blocked(&mut theirs)? == "0").then_some(()));
-        ok(&mut theirs, "SET still here");
+        waits_are_served(&mut ours, &mut other, node.dial(), &mut theirs);
     }
 }
 

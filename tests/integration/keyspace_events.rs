@@ -1,6 +1,7 @@
 //! Keyspace events: what subscribers hear of changes must be what a real Redis tells, in its order;
 //! and what only a replica set has to keep.
 
+use crate::families;
 use crate::grammar::{Grammar, SPOILT_ONE_IN};
 use crate::support::{BOTH, Server, Value, Wire, Words, ok, order, until, until_blocked, words};
 use crate::vocabulary::Vocabulary;
@@ -8,14 +9,14 @@ use entourage::base::random::Random;
 use std::thread::{scope, sleep};
 use std::time::Duration;
 
-const FAMILIES: [(&str, &str); 7] = [
-    ("strings", include_str!("../differential/families/strings.txt")),
-    ("keys", include_str!("../differential/families/keys.txt")),
-    ("hashes", include_str!("../differential/families/hashes.txt")),
-    ("lists", include_str!("../differential/families/lists.txt")),
-    ("sets", include_str!("../differential/families/sets.txt")),
-    ("sorted_sets", include_str!("../differential/families/sorted_sets.txt")),
-    ("sort", include_str!("../differential/families/sort.txt")),
+const FAMILIES: [&str; 7] = [
+    families::STRINGS,
+    families::KEYS,
+    families::HASHES,
+    families::LISTS,
+    families::SETS,
+    families::SORTED_SETS,
+    families::SORT,
 ];
 /// Steps of a family: commands, and transactions.
 const STEPS: usize = 4000;
@@ -130,7 +131,7 @@ fn random_commands_raise_the_events_of_redis() {
     let servers = servers(&[]);
     let vocabulary = Vocabulary { db: 0, other_db: 8, crowd: 12 };
     let mut both = Both::of(&servers);
-    for (number, (_, text)) in FAMILIES.iter().enumerate() {
+    for (number, text) in FAMILIES.iter().enumerate() {
         let mut grammar = Grammar::read(text, SPOILT_ONE_IN);
         grammar.retain(|it| !UNLIKE.contains(&it.name.as_str()) && !it.is_optional);
         let mut random = Random::new(1 + number as u64);

@@ -1,6 +1,9 @@
 //! What is told of whole servers, by clients over sockets. One program: what the files share is
 //! compiled once.
 
+#[path = "../differential/families.rs"]
+#[allow(dead_code)]
+mod families;
 #[path = "../differential/grammar.rs"]
 #[allow(dead_code)]
 mod grammar;

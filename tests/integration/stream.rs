@@ -5,6 +5,7 @@
 //! SELECT are left out (the database of each effect is compared instead), moments may differ by a
 //! minute.
 
+use crate::families;
 use crate::grammar::{Grammar, SPOILT_ONE_IN};
 use crate::support::parse::parse;
 use crate::support::script::{self, Script};
@@ -26,19 +27,19 @@ const MOMENT_MS_MIN: i64 = 1_000_000_000_000;
 const TOLERANCE_MS: u64 = 60_000;
 
 const FAMILIES: &[(&str, &str)] = &[
-    ("strings", include_str!("../differential/families/strings.txt")),
-    ("keys", include_str!("../differential/families/keys.txt")),
-    ("hashes", include_str!("../differential/families/hashes.txt")),
-    ("lists", include_str!("../differential/families/lists.txt")),
-    ("sets", include_str!("../differential/families/sets.txt")),
-    ("sorted_sets", include_str!("../differential/families/sorted_sets.txt")),
-    ("geo", include_str!("../differential/families/geo.txt")),
-    ("sort", include_str!("../differential/families/sort.txt")),
-    ("entries", include_str!("../differential/families/entries.txt")),
+    ("strings", families::STRINGS),
+    ("keys", families::KEYS),
+    ("hashes", families::HASHES),
+    ("lists", families::LISTS),
+    ("sets", families::SETS),
+    ("sorted_sets", families::SORTED_SETS),
+    ("geo", families::GEO),
+    ("sort", families::SORT),
+    ("entries", families::ENTRIES),
 ];
 /// What Valkey says of groups is what Redis 7.2 says: in 7.0 a replica does not hear how far they
 /// have come.
-const GROUPS: (&str, &str) = ("streams", include_str!("../differential/families/streams.txt"));
+const GROUPS: (&str, &str) = ("streams", families::STREAMS);
 
 #[test]
 fn the_scripts_have_the_same_effects() {

@@ -2,7 +2,9 @@
 //! databases, transactions, watches, blocking calls, subscriptions, scripts and scans.
 
 use crate::support::upstream::states;
-use crate::support::{Kind, RealSet, Value, Wire, info_field, ok, starts, until, words};
+use crate::support::{
+    Kind, RealSet, Value, Wire, info_field, ok, starts, until, waits_are_served, words,
+};
 use std::collections::BTreeSet;
 
 const STICKY: &str = "[consistency]\nlevel = \"sticky\"\n";
@@ -33,17 +35,7 @@ fn transactions_watches_and_blocking_calls_are_the_masters() {
         assert_eq!(ours.ask("EXEC").list().len(), 1);
         assert_eq!(ours.ask("GET a").string(), "10");
         // Who waits for a key keeps nobody else waiting.
-        ours.send(&[words(&["BLPOP", "list", "10"])]);
-        assert_eq!(other.ask("RPUSH list x").int(), Some(1));
-        assert_eq!(ours.read().list()[1].string(), "x");
-        assert!(ours.ask("BLPOP list 0.05").is_nil());
-        let mut gone = proxy.dial();
-        gone.send(&[words(&["BLPOP", "list", "0"])]);
-        let blocked = |wire: &mut Wire| info_field(wire, "clients", "blocked_clients");
-        until("it to wait", || (blocked(&mut theirs)? == "1").then_some(()));
-        drop(gone);
-        until("it to be gone", || (blocked(&mut theirs)? == "0").then_some(()));
-        ok(&mut theirs, "SET still here");
+        waits_are_served(&mut ours, &mut other, proxy.dial(), &mut theirs);
     }
 }
 

@@ -1,7 +1,8 @@
 //! Who is connected, as a server tells it.
 
+use super::expect::ok;
 use super::patience::until;
-use super::wire::Wire;
+use super::wire::{Wire, words};
 
 /// A field of INFO, if there is one of this name.
 pub fn info_field(wire: &mut Wire, section: &str, name: &str) -> Option<String> {
@@ -21,6 +22,20 @@ pub fn others(wire: &mut Wire) -> Vec<String> {
 /// Waits until the client that asks is the only one.
 pub fn until_alone(wire: &mut Wire) {
     until("all other clients to be gone", || others(wire).is_empty().then_some(()));
+}
+
+/// Who waits for a key at `ours` is served when `other` pushes, and `gone`, which hangs up as it
+/// waits, leaves nothing behind: neither there nor at the server behind it, which `theirs` asks.
+pub fn waits_are_served(ours: &mut Wire, other: &mut Wire, mut gone: Wire, theirs: &mut Wire) {
+    ours.send(&[words(&["BLPOP", "list", "10"])]);
+    assert_eq!(other.ask("RPUSH list x").int(), Some(1));
+    assert_eq!(ours.read().list()[1].string(), "x");
+    assert!(ours.ask("BLPOP list 0.05").is_nil());
+    gone.send(&[words(&["BLPOP", "list", "0"])]);
+    until_blocked(theirs, 1);
+    drop(gone);
+    until_blocked(theirs, 0);
+    ok(theirs, "SET still here");
 }
 
 /// Waits until replies wait for the client that came last to read them.

@@ -215,23 +215,12 @@ fn identify(context: &mut CommandContext<'_>, user: &[u8], password: &[u8]) -> R
     let name = std::str::from_utf8(user).ok();
     // What takes long is done before anybody has to wait for it.
     let given = PasswordDigest::of(password);
-    let is_let_in = name.is_some_and(|name| {
-        context.server.accounts.look(|users| {
-            let is_right = users.get(name).is_some_and(|it| it.lets_in(&given));
-            if is_right {
-                // Whoever removes the user from here on finds this client.
-                context.client.names.lock().user = name.into();
-            }
-            is_right
-        })
-    });
-    let Some(name) = name.filter(|_| is_let_in) else {
+    let (server, client) = (context.server, context.client);
+    let mut log_in = |name| server.log_in(client, context.session, name, |it| it.lets_in(&given));
+    if !name.is_some_and(&mut log_in) {
         note_failed_login(context, user);
         return Err(WRONG_PASSWORD);
-    };
-    become_user(context, name);
-    (context.session.has_logged_in, context.session.is_known) = (true, true);
-    context.server.settle_scope(context.session);
+    }
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use crate::base::prefetch::prefetch;
 use crate::base::time::WallMs;
+use crate::engine::deadlines::is_live;
 use crate::engine::packed::Element;
 use crate::engine::table::Slot;
 use triomphe::{Arc, ThinArc};
@@ -119,7 +120,7 @@ impl Pair {
     /// Whether the field has not expired.
     #[inline]
     pub fn is_live(&self, now: WallMs) -> bool {
-        self.deadline().is_none_or(|at| now <= at)
+        is_live(self.deadline(), now)
     }
 
     /// Heap bytes it takes.

@@ -2,7 +2,7 @@
 
 use super::batch::BatchContext;
 use super::caller::Caller;
-use crate::acl::{Denial, DenialContext, DenialReason, Denied, DeniedName, KeyRights};
+use crate::acl::{Denial, DenialContext, DenialReason, Denied, DeniedName, KeyRights, User};
 use crate::command::Fault;
 use crate::commands::{Command, check, denial, may_on_every_key, sort_options, table};
 use crate::resp::Request;
@@ -161,22 +161,13 @@ impl Caller {
     /// Logs the client in as the first user that is on of those whom its certificate names. Where
     /// there is none, it stays the default user, who may have to log in.
     pub fn log_in_by_certificate(&mut self, names: &[String]) {
-        let (accounts, client) = (&self.server.accounts, &self.client);
-        let found = accounts.look(|users| {
-            let is_on = |it: &&String| users.get(it).is_some_and(|it| it.is_on());
-            let name = names.iter().find(is_on)?;
-            // Whoever removes the user from here on finds this client.
-            client.names.lock().user = name.as_str().into();
-            Some(name.as_str())
-        });
-        let Some(name) = found else {
-            return log::debug!("event=certificate-names-no-user client={}", client.id);
-        };
-        self.session.user = name.into();
-        self.session.rules = accounts.rules_of(name);
-        (self.session.has_logged_in, self.session.is_known) = (true, true);
-        self.server.settle_scope(&mut self.session);
-        log::debug!("event=certificate-names-user client={} user={name:?}", self.client.id);
+        let (server, client, session) = (&self.server, &self.client, &mut self.session);
+        match names.iter().find(|it| server.log_in(client, session, it, User::is_on)) {
+            Some(name) => {
+                log::debug!("event=certificate-names-user client={} user={name:?}", client.id);
+            }
+            None => log::debug!("event=certificate-names-no-user client={}", client.id),
+        }
     }
 
     /// Goes by the rules in force now.

@@ -7,7 +7,7 @@ use crate::command::{Args, Event, Fault, Flags, Group, Keys};
 use crate::engine::Run::{Read, Write};
 use crate::engine::verbs::expire::{Condition, rounded_seconds};
 use crate::engine::verbs::strings::lifetime::Clock;
-use crate::engine::{Effects, Engine, Hash, Row, row};
+use crate::engine::{DbMut, Effects, Engine, Hash, Row, row};
 use crate::resp::Reply;
 
 const FAST: Flags = Flags::FAST;
@@ -192,26 +192,26 @@ fn set_deadlines(
         answer_absent(fields.len(), reply);
         return Ok(());
     }
-    if is_past {
-        db.count_expired_fields(changed.len());
-    }
     if !changed.is_empty() {
-        match is_past {
-            true => asked_fields::say_gone(args.db, key, &changed, effects),
-            false => say_deadline(&args, key, at, &changed, effects),
-        }
+        say_deadline(&mut db, &args, key, at, &changed, effects);
     }
     Ok(())
 }
 
-/// The stream says that these fields, all of which are there, have this deadline.
+/// The stream says that these fields have been given this deadline, or are gone since it is past;
+/// those are counted.
 pub(super) fn say_deadline(
+    db: &mut DbMut<'_>,
     args: &Args<'_>,
     key: &[u8],
     at: WallMs,
     fields: &[&[u8]],
     effects: &mut Effects,
 ) {
+    if at <= args.now() {
+        db.count_expired_fields(fields.len());
+        return asked_fields::say_gone(args.db, key, fields, effects);
+    }
     let mut digits = itoa::Buffer::new();
     let words: [&[u8]; 3] = [b"HPEXPIREAT", key, digits.format(at.0).as_bytes()];
     asked_fields::say(args.db, &words, fields, fields.len(), effects);

@@ -138,11 +138,7 @@ fn hgetex(
     }
     match at {
         _ if changed.is_empty() => {}
-        Some(_) if is_past => {
-            db.count_expired_fields(changed.len());
-            asked_fields::say_gone(args.db, key, &changed, effects);
-        }
-        Some(at) => expiry::say_deadline(&args, key, at, &changed, effects),
+        Some(at) => expiry::say_deadline(&mut db, &args, key, at, &changed, effects),
         None => expiry::say_endless(&args, key, &changed, effects),
     }
     Ok(())
