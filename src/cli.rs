@@ -18,6 +18,8 @@ pub enum Invocation {
         file: Option<PathBuf>,
         /// The flags.
         flags: Box<Overrides>,
+        /// Whether it takes the place of a process that serves already.
+        upgrades: bool,
     },
     /// Say what would be in force, with this file if one is named, and these flags over it.
     PrintConfig {
@@ -193,6 +195,10 @@ struct Serve {
     /// nobody
     #[arg(long)]
     print_config: bool,
+    /// Take the place of the process that listens at server.upgrade-socket: get its data, its role
+    /// and its sockets, and have it end
+    #[arg(long, conflicts_with = "print_config")]
+    upgrade: bool,
 }
 
 /// Reads a command line, program name first. What clap answers by itself (`--help`, `--version`,
@@ -257,7 +263,7 @@ impl From<Serve> for Invocation {
         let Serve { config, bind, port, unix, replicas, replicaof, threads, .. } = serve;
         let Serve { level, loglevel, protected_mode, http, tls_port, .. } = serve;
         let Serve { tls_cert_file, tls_key_file, tls_ca_cert_file, tls_auth_clients, .. } = serve;
-        let Serve { print_config, .. } = serve;
+        let Serve { print_config, upgrade, .. } = serve;
         let flags = Overrides {
             bind,
             port,
@@ -278,7 +284,7 @@ impl From<Serve> for Invocation {
         let flags = Box::new(flags);
         match print_config {
             true => Invocation::PrintConfig { file: config, flags },
-            false => Invocation::Serve { file: config, flags },
+            false => Invocation::Serve { file: config, flags, upgrades: upgrade },
         }
     }
 }
@@ -287,7 +293,7 @@ impl Invocation {
     /// The configuration it comes to, or one line that says why there is none: exit code 2.
     pub fn config(&self, outside: &Outside<'_>) -> Result<Checked, String> {
         match self {
-            Invocation::Serve { file, flags } | Invocation::PrintConfig { file, flags } => {
+            Invocation::Serve { file, flags, .. } | Invocation::PrintConfig { file, flags } => {
                 Checked::read(file.as_deref(), flags, outside)
             }
             Invocation::Check { file, .. } => Checked::read(Some(file), &Overrides::NONE, outside),

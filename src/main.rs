@@ -8,6 +8,7 @@ use entourage::config::{Checked, Config, Outside, print, reference};
 use entourage::http::{self, status_reference};
 use entourage::load;
 use entourage::node::{ReplicaSet, TurnApplier, new_replid};
+use entourage::runtime::acceptor::Acceptor;
 use entourage::runtime::allocation::Counting;
 use entourage::runtime::notify::{NotifySocket, watchdog};
 use entourage::runtime::passed_sockets::{PassedSocket, take_passed_sockets};
@@ -15,9 +16,9 @@ use entourage::runtime::pid_file::PidFile;
 use entourage::runtime::signals::{Request, Requests};
 use entourage::runtime::{clock, process, tasks};
 use entourage::server::{
-    AofRepair, Listener, Opened, ServiceManager, Store, Threads, WayIn, ask_for_freshness,
-    check_aof, cron, drain, end, evict, follow, keep_files, listen, open, start_feeds,
-    start_upstream, tell_manager,
+    AofRepair, Listener, Opened, Predecessor, ServiceManager, Store, Threads, WayIn,
+    ask_for_freshness, check_aof, cron, drain, end, evict, follow, keep_files, listen, open,
+    open_for_upgrade, share, start_feeds, start_upstream, take_files, tell_manager,
 };
 use entourage::session::TokenSigner;
 use entourage::state::{
@@ -131,6 +132,7 @@ fn serve(
     passed: Result<Vec<PassedSocket>, String>,
 ) -> Result<ExitCode, String> {
     let Checked { mut config, warnings } = checked;
+    let upgrades = matches!(invocation, Invocation::Serve { upgrades: true, .. });
     let file = invocation.file().map_or_else(String::new, |it| it.display().to_string());
     let source: Source = match invocation.file() {
         Some(_) => Some(Box::new(move |read: ReadText<'_>| configured(&invocation, read))),
@@ -151,26 +153,54 @@ fn serve(
     };
     tasks::start();
     clamp_maxclients(&mut config);
-    let Opened { listeners, http } = open(&config, passed)?;
+    let (predecessor, passed) = match upgrades {
+        true => tasks::wait_for(find_predecessor(&config))?,
+        false => (None, passed),
+    };
+    let upgrade_path = match &predecessor {
+        Some(predecessor) => predecessor.own_path().to_owned(),
+        None => config.server.upgrade_socket.clone(),
+    };
+    let opened = open(&config, passed)?;
+    let shared = share(&opened).map_err(|why| format!("cannot share a socket: {why}"))?;
+    let Opened { listeners, http } = opened;
+    let by_upgrade = match upgrade_path.as_str() {
+        "" => None,
+        path => Some(open_for_upgrade(path)?),
+    };
     // Built here, or the first command would be charged for it.
     table();
-    let store = Store::open(&config.set.disk)?;
+    let store = match &predecessor {
+        // It has the directory for as long as it lives.
+        Some(_) => None,
+        None => Store::open(&config.set.disk)?,
+    };
     let mut server = build(config, threads, file, source, &listeners)?;
     server.logging = logging;
     let server = Arc::new(server);
     server.begin_users(catalogue(table()))?;
     server.tls.load(&server.settings())?;
     announce(&server, threads, &listeners);
-    if let Some(acceptor) = http {
-        let address = acceptor.address();
-        http::start(server.clone(), acceptor).map_err(|why| format!("no thread: {why}"))?;
-        log::info!("event=listen name=http address={address}");
-    }
     log_warnings(&warnings);
     start_feeds(&server);
-    match store {
-        None => begin(&server)?,
-        Some(store) => load(&server, store)?,
+    if by_upgrade.is_some() {
+        server.upgrade.reached_at(&process::absolute(&upgrade_path));
+        server.upgrade.keep_sockets(shared);
+    }
+    let http = match &predecessor {
+        Some(_) => http,
+        None => start_http(&server, http)?,
+    };
+    match (store, &predecessor) {
+        (None, None) => {
+            follow_as_configured(&server)?;
+            begin(&server);
+        }
+        (None, Some(predecessor)) => {
+            predecessor.follow(&server)?;
+            begin(&server);
+        }
+        (Some(store), _) => load(&server, store)?,
     }
     let threads = Threads::start(threads, || {
         let mut applier = TurnApplier::new(server.set.clone());
@@ -178,8 +208,20 @@ fn serve(
     });
     let threads = Arc::new(threads.map_err(|why| format!("cannot start workers: {why}"))?);
     start_upstream(&server, &threads);
-    write_pid_file(&server)?;
-    tasks::spawn(attend(server.clone(), threads.clone(), listeners));
+    match predecessor {
+        None => {
+            write_pid_file(&server)?;
+            let all = listeners.into_iter().chain(by_upgrade).collect();
+            tasks::spawn(attend(server.clone(), threads.clone(), all));
+        }
+        Some(predecessor) => {
+            if let Some(it) = by_upgrade {
+                tasks::spawn(listen(server.clone(), threads.clone(), it));
+            }
+            let place = Place { listeners, http, predecessor };
+            tasks::spawn(take_place(server.clone(), threads.clone(), place));
+        }
+    }
     let manager = service_manager().map(Arc::new);
     if let Some(manager) = &manager {
         tasks::spawn(tell_manager(server.clone(), threads, manager.clone()));
@@ -218,26 +260,122 @@ fn load(server: &Arc<Server>, store: Store) -> Result<(), String> {
         process::exit(1)
     };
     let (begins, fails) = (server.clone(), fail.clone());
-    let then = move || {
-        if let Err(why) = begin(&begins) {
-            fails(why)
-        }
+    let then = move || match follow_as_configured(&begins) {
+        Ok(()) => begin(&begins),
+        Err(why) => fails(why),
     };
     keep_files(server.clone(), store, then, fail).map_err(|why| format!("no thread: {why}"))
 }
 
 /// There is data to serve: what happens by itself begins.
-fn begin(server: &Arc<Server>) -> Result<(), String> {
+fn begin(server: &Arc<Server>) {
     tasks::spawn(cron(server.clone()));
     tasks::spawn(evict(server.clone()));
-    if let Some(master) = server.settings().set.master.clone() {
-        server.follow(Some(master)).map_err(|why| format!("set.master: {why}"))?;
-    }
     if server.upstream.is_none() {
         tasks::spawn(follow(server.clone()));
         tasks::spawn(ask_for_freshness(server.clone()));
     }
-    Ok(())
+}
+
+fn follow_as_configured(server: &Server) -> Result<(), String> {
+    match server.settings().set.master.clone() {
+        None => Ok(()),
+        Some(master) => {
+            server.follow(Some(master)).map(drop).map_err(|why| format!("set.master: {why}"))
+        }
+    }
+}
+
+/// The status page, the metrics and their like are served from here on.
+fn start_http(
+    server: &Arc<Server>,
+    acceptor: Option<Acceptor>,
+) -> Result<Option<Acceptor>, String> {
+    if let Some(acceptor) = acceptor {
+        let address = acceptor.address();
+        http::start(server.clone(), acceptor).map_err(|why| format!("no thread: {why}"))?;
+        log::info!("event=listen name=http address={address}");
+    }
+    Ok(None)
+}
+
+/// The process whose place is taken, and its sockets.
+async fn find_predecessor(
+    config: &Config,
+) -> Result<(Option<Predecessor>, Vec<PassedSocket>), String> {
+    let mut predecessor = Predecessor::find(&config.server.upgrade_socket).await?;
+    predecessor.check_dir(&config.set.disk.dir)?;
+    let sockets = predecessor.sockets().await?;
+    Ok((Some(predecessor), sockets))
+}
+
+/// What is taken over.
+struct Place {
+    listeners: Vec<Listener>,
+    http: Option<Acceptor>,
+    predecessor: Predecessor,
+}
+
+/// Takes the place of another process. Until its role is ours it goes on as if nothing were, and
+/// whatever fails ends us alone.
+async fn take_place(server: Arc<Server>, threads: Arc<Threads>, place: Place) {
+    let Place { listeners, http, mut predecessor } = place;
+    let fail = |why: String| -> ! {
+        log::error!("event=upgrade-failed why={why:?}");
+        process::remove_socket(Path::new(&server.upgrade.path()));
+        process::exit(1)
+    };
+    let taken = async {
+        predecessor.until_in_step(&server).await?;
+        predecessor.take_role(&server).await?;
+        start_http(&server, http)
+    };
+    if let Err(why) = taken.await {
+        fail(why);
+    }
+    tasks::spawn(attend(server.clone(), threads.clone(), listeners));
+    if let Err(why) = predecessor.end().await {
+        // It has gone, or goes: clients are served here.
+        log::error!("event=upgrade-failed why={why:?}");
+    }
+    let pid = predecessor.pid();
+    tasks::spawn(take_files(server.clone(), pid));
+    predecessor.until_ended().await;
+    if let Err(why) = write_pid_file(&server) {
+        log::error!("event=pid-file-not-written why={why:?}");
+    }
+    reopen_upgrade_socket(&server, &threads);
+}
+
+/// Who takes our place in turn finds us where we have found the process before.
+fn reopen_upgrade_socket(server: &Arc<Server>, threads: &Arc<Threads>) {
+    let path = process::absolute(&server.settings().server.upgrade_socket);
+    match open_for_upgrade(&path) {
+        Ok(listener) => {
+            process::remove_socket(Path::new(&server.upgrade.path()));
+            server.upgrade.reached_at(&path);
+            tasks::spawn(listen(server.clone(), threads.clone(), listener));
+        }
+        Err(why) => log::error!("event=upgrade-socket-not-opened why={why:?}"),
+    }
+}
+
+/// Starts another process that takes our place: the program may be a newer one by now.
+fn start_successor(server: &Server) {
+    if server.settings().server.upgrade_socket.is_empty() {
+        log::warn!("event=signal name=SIGUSR2 action=none why=server.upgrade-socket is not set");
+        return;
+    }
+    let started = process::start_again("--upgrade").and_then(|(pid, wait)| {
+        log::info!("event=signal name=SIGUSR2 action=upgrade successor={pid}");
+        tasks::thread("entourage-upgrade", move || {
+            let ended = wait();
+            log::error!("event=upgrade-failed successor={pid} ended={ended:?}");
+        })
+    });
+    if let Err(why) = started {
+        log::error!("event=upgrade-failed why={why}");
+    }
 }
 
 /// Answers the signal that ends the process. Until then every SIGHUP reads the config file again.
@@ -255,6 +393,7 @@ fn until_told_to_end(
     loop {
         match requests.wait() {
             Request::End(signal) => return signal,
+            Request::Upgrade => start_successor(server),
             Request::Unknown(signal) => log::warn!("event=signal name={signal} action=none"),
             Request::Reload => match manager {
                 Some(manager) => manager.around_reload(reload),
@@ -268,15 +407,25 @@ fn until_told_to_end(
 async fn attend(server: Arc<Server>, threads: Arc<Threads>, listeners: Vec<Listener>) {
     let listen_at = |it| listen(server.clone(), threads.clone(), it);
     join_all(listeners.into_iter().map(listen_at)).await;
-    drain(&server).await;
+    if server.upgrade.successor().is_some() {
+        // Its clients' replies may wait for what is on disk.
+        finish_files(&server).await;
+        drain(&server).await;
+    } else {
+        drain(&server).await;
+        finish_files(&server).await;
+    }
+    log::info!("event=exit");
+    server.process_info.remove_pid_file();
+    process::exit(0);
+}
+
+async fn finish_files(server: &Server) {
     if server.disk().is_some() {
         server.persistence.ask(|it| it.finish = true);
         server.wake_disk();
         server.persistence.finished().await;
     }
-    log::info!("event=exit");
-    server.process_info.remove_pid_file();
-    process::exit(0);
 }
 
 /// Takes the log over. A panic is a line of it like any other.
@@ -366,7 +515,7 @@ fn announce(server: &Server, threads: usize, listeners: &[Listener]) {
     }
     for listener in listeners {
         let address = listener.acceptor.address();
-        let WayIn { listener: name, tls } = &listener.way;
+        let WayIn { listener: name, tls, .. } = &listener.way;
         let tls = if *tls { " tls=yes" } else { "" };
         log::info!("event=listen name={name} address={address}{tls}");
     }

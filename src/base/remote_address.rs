@@ -3,12 +3,12 @@
 use super::number::parse_u64;
 use std::fmt;
 
-/// A host, by name or by number, and a port.
+/// A host, by name or by number, and a port; or the path of a unix socket of this machine.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RemoteAddress {
-    /// The host, without brackets.
+    /// The host, without brackets; or the path, which begins with `/`.
     pub host: String,
-    /// The port, never 0.
+    /// The port: never 0 at a host, always at a path.
     pub port: u16,
 }
 
@@ -24,6 +24,17 @@ pub struct RemoteUrl {
 }
 
 impl RemoteAddress {
+    /// The unix socket at this path, which begins with `/`. Nobody can write such an address: only
+    /// an upgrade uses it.
+    pub fn at_path(path: &str) -> RemoteAddress {
+        RemoteAddress { host: path.to_owned(), port: 0 }
+    }
+
+    /// Whether it is a unix socket of this machine.
+    pub fn is_path(&self) -> bool {
+        self.host.starts_with('/')
+    }
+
     /// Reads `host:port`, `[::1]:port`, or Redis' `host port`; `None` for anything else.
     pub fn parse(text: &str) -> Option<RemoteAddress> {
         let text = text.trim();
@@ -45,6 +56,9 @@ impl RemoteAddress {
 
 impl fmt::Display for RemoteAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_path() {
+            return f.write_str(&self.host);
+        }
         if self.host.contains(':') {
             return write!(f, "[{}]:{}", self.host, self.port);
         }

@@ -13,7 +13,7 @@ use crate::replication::Asked;
 use crate::resp::OwnedRequest;
 use crate::route::{Ladder, LadderPosition, StepsTaken};
 use crate::session::{Queue, SubscriptionKind};
-use crate::state::{AimedRun, EndOrder, FailoverOrder, Forwarded, UnblockAs};
+use crate::state::{AimedRun, EndOrder, FailoverOrder, Forwarded, UnblockAs, UpgradeStep};
 use futures::channel::oneshot::{Receiver, Sender};
 use std::time::Duration;
 
@@ -207,6 +207,8 @@ pub enum Job {
     Follow { master: Option<RemoteAddress> },
     /// FAILOVER: answers OK, and goes on behind that.
     HandRoleOver(Box<FailoverOrder>),
+    /// PROXY UPGRADE: answers OK, or why not.
+    Upgrade(Box<UpgradeStep>),
     /// FAILOVER ABORT: answers OK once there is none.
     AbortFailover,
     /// These requests are done by the remote master; it answers their replies.

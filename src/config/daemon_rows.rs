@@ -13,6 +13,13 @@ pub const ROWS: &[Param] = &[
         Slot::Text(lens!(server.pidfile)),
     ),
     start(
+        Section::Server,
+        "upgrade-socket",
+        "The path of the unix socket by which another process, of a newer version, takes this \
+         one's place (`entourage --upgrade`); empty is none.",
+        Slot::Text(lens!(server.upgrade_socket)),
+    ),
+    start(
         Section::Nowhere,
         "unixsocketperm",
         "The mode of the first listener's path that has one, for CONFIG GET.",

@@ -237,6 +237,8 @@ fn written(slot: &Slot, value: &Value) -> Option<String> {
         ) => value.as_str().map(str::to_owned),
         (_, Value::Datetime(_)) => None,
         (Slot::Switch(_), Value::Boolean(it)) => Some(if *it { "yes" } else { "no" }.to_owned()),
+        // Its words are those of TOML.
+        (Slot::CountHosted(_), Value::Boolean(it)) => Some(it.to_string()),
         (_, Value::Boolean(_)) => None,
         (_, Value::String(it)) => Some(it.clone()),
         (_, Value::Integer(it)) => Some(it.to_string()),

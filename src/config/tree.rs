@@ -64,6 +64,8 @@ pub struct Server {
     pub shutdown_timeout: Duration,
     /// The file with the number of the process; empty for none.
     pub pidfile: String,
+    /// The path by which another process takes this one's place; empty for none.
+    pub upgrade_socket: String,
     /// The default user's password; empty for none.
     pub requirepass: String,
     /// The file of users; empty for none.
@@ -434,6 +436,7 @@ impl Default for Server {
             tcp_keepalive: Duration::from_secs(300),
             shutdown_timeout: Duration::from_secs(10),
             pidfile: String::new(),
+            upgrade_socket: String::new(),
             requirepass: String::new(),
             aclfile: String::new(),
             token_secret: String::new(),

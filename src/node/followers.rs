@@ -42,14 +42,15 @@ pub struct FollowerStatus {
 }
 
 impl FollowerStatus {
-    /// Whether it is a replica: it counts where replicas do. An append-only file does not.
+    /// Whether it is a replica: it counts where replicas do. An append-only file does not, and the
+    /// other process of an upgrade neither.
     pub fn is_replica(&self) -> bool {
-        self.kind != FollowerKind::AppendOnlyFile
+        matches!(self.kind, FollowerKind::Hosted | FollowerKind::Wire)
     }
 
     /// Whether it is at the other end of a link.
     pub fn is_on_wire(&self) -> bool {
-        self.kind == FollowerKind::Wire
+        self.kind.is_on_wire()
     }
 
     /// Host and port at which others reach one on the wire; port 0 where it has not said.
@@ -137,7 +138,7 @@ impl ReplicaSet {
         assert_ne!(kind, FollowerKind::Hosted, "members are added by add_replica");
         let mut log = self.log.lock();
         self.links.fetch_add(1, AcqRel);
-        if kind == FollowerKind::Wire {
+        if kind.is_on_wire() {
             self.wire.replicas.fetch_add(1, AcqRel);
         }
         log.add_follower(kind, name)
@@ -146,7 +147,7 @@ impl ReplicaSet {
     /// A follower that is no member is gone for good. Who waits for it looks again.
     pub fn remove_follower(&self, id: FollowerId) {
         let mut log = self.log.lock();
-        if log.remove_follower(id) == FollowerKind::Wire {
+        if log.remove_follower(id).is_on_wire() {
             self.wire.replicas.fetch_sub(1, AcqRel);
             self.wire.last_left.store(clock::mono_now().0, Release);
         }
@@ -244,7 +245,8 @@ impl FollowerStatus {
     }
 }
 
-/// An append-only file is a follower, and no replica.
+/// An append-only file is a follower, and no replica; the other process of an upgrade counts as
+/// none.
 fn is_on_wire(follower: &Follower) -> bool {
     follower.kind == FollowerKind::Wire
 }

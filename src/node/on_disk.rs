@@ -132,6 +132,20 @@ impl ReplicaSet {
         (at, db)
     }
 
+    /// The file holds all before `from`, which another process has written, and is sent what comes
+    /// behind that, if the stream is kept from there on. Answers where that is in our history.
+    pub fn resume_file_from(&self, id: FollowerId, from: Position) -> Option<Position> {
+        let mut log = self.log.lock();
+        log.handshake(id);
+        let here = Position { replid: log.history().replid, offset: from.offset };
+        log.resume(id, from).then_some(here)
+    }
+
+    /// The database that is selected at the end of the stream of another master.
+    pub fn repeated_db(&self) -> Option<usize> {
+        self.log.lock().repeated_db()
+    }
+
     /// The file is sent the stream behind its snapshot.
     pub fn online_file(&self, id: FollowerId) {
         self.log.lock().online(id, Offset::ZERO);

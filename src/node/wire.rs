@@ -65,7 +65,7 @@ impl ReplicaSet {
         let replid = log.history().replid;
         drop(log);
         if does {
-            self.note_synced();
+            self.note_synced(id);
         }
         does.then_some(replid)
     }
@@ -265,11 +265,14 @@ impl ReplicaSet {
             log.heard(id, now);
         }
         drop(log);
-        self.note_synced();
+        self.note_synced(id);
     }
 
     /// A replica on the wire has all there was.
-    fn note_synced(&self) {
+    fn note_synced(&self, id: FollowerId) {
+        if self.log.lock().follower(id).kind == FollowerKind::Upgrade {
+            return;
+        }
         let is_first = !self.wire.has_synced.swap(true, AcqRel);
         if is_first && self.wire.counted() == CountHosted::Auto {
             log::info!("event=hosted-replicas-not-counted why=a replica on the wire has synced");
@@ -300,9 +303,13 @@ impl ReplicaSet {
     }
 
     /// A replica on the wire, before it is sent anything. Past `bytes_max` stream bytes that it has
-    /// not taken, it is disconnected; 0 for no bound.
+    /// not taken, it is disconnected; 0 for no bound. One that is reached at a path is of an upgrade.
     pub fn add_wire_follower(&self, name: String, bytes_max: u64) -> FollowerId {
-        let id = self.add_follower(FollowerKind::Wire, name);
+        let kind = match name.starts_with('/') {
+            true => FollowerKind::Upgrade,
+            false => FollowerKind::Wire,
+        };
+        let id = self.add_follower(kind, name);
         self.bound_wire(id, bytes_max);
         id
     }
@@ -345,7 +352,7 @@ impl ReplicaSet {
             return;
         }
         let mut log = self.log.lock();
-        if !log.has_followers(FollowerKind::Wire) {
+        if !log.has_followers_on_wire() {
             self.wire.last_left.store(0, Release);
             log.release_backlog();
             log::info!("event=backlog-released offset={} why=no-replica-on-the-wire", log.head());
@@ -430,7 +437,10 @@ mod tests {
     fn hosted_replicas_count_until_one_on_the_wire_has_synced_in_this_history() {
         let set = set(1);
         assert!(set.counts_hosted());
-        set.note_synced();
+        let sync = |name: &str| set.note_synced(set.add_wire_follower(name.to_owned(), 0));
+        sync("/upgrade.sock:0");
+        assert!(set.counts_hosted(), "that is no replica");
+        sync("127.0.0.1:7001");
         assert!(!set.counts_hosted());
         set.fail_over(set.member(MemberId(1))).unwrap();
         assert!(set.counts_hosted(), "nobody has synced in the new one");

@@ -1,5 +1,6 @@
 //! Annotations: lines of an append-only file that are no commands, and that Redis passes over.
 
+use crate::base::limits::DATABASES;
 use crate::base::position::Position;
 
 /// Longest line.
@@ -39,6 +40,25 @@ pub fn position_note(at: Position) -> String {
     format!("#REPL:{at}\r\n")
 }
 
+/// The lines behind all that was written, where another process goes on with the file: where in the
+/// stream it ends, and which database is selected there.
+pub fn end_note(at: Position, db: usize) -> String {
+    format!("{DATABASE}{db}\r\n{}", position_note(at))
+}
+
+const DATABASE: &str = "#DB:";
+
+/// What [`end_note`] has said, if the last bytes of a file are one.
+pub fn read_end_note(last: &[u8]) -> Option<(Position, usize)> {
+    let text = last.strip_suffix(b"\r\n")?;
+    let mut lines = text.rsplit(|it| *it == b'\n');
+    let (at, db) = (annotation(lines.next()?), lines.next()?.trim_ascii_end());
+    let Annotation::Position(at) = at else { return None };
+    let db = db.strip_prefix(DATABASE.as_bytes())?;
+    let db = std::str::from_utf8(db).ok()?.parse().ok()?;
+    (db < DATABASES).then_some((at, db))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,6 +69,14 @@ mod tests {
         let at = Position { replid: ReplId::new([7; 20]), offset: Offset::new(99) };
         assert_eq!(annotation(position_note(at).as_bytes()), Annotation::Position(at));
         assert_eq!(annotation(time_note(5).as_bytes()), Annotation::Time(5));
+        let end = format!("*1\r\n$4\r\nPING\r\n{}", end_note(at, 3));
+        assert_eq!(read_end_note(end.as_bytes()), Some((at, 3)));
+        assert_eq!(read_end_note(end_note(at, 0).as_bytes()), Some((at, 0)));
+        let cut = &end.as_bytes()[..end.len() - 1];
+        for other in [cut, b"", b"\r\n", position_note(at).as_bytes()] {
+            assert_eq!(read_end_note(other), None);
+        }
+        assert_eq!(read_end_note(end_note(at, 99).as_bytes()), None);
         for other in ["#", "#TS:", "#TS:x\r\n", "#REPL:1:2\r\n", "# hello"] {
             assert_eq!(annotation(other.as_bytes()), Annotation::Other, "{other}");
         }

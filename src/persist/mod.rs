@@ -22,7 +22,7 @@ mod stream_tail;
 mod fault;
 mod replay;
 
-pub use annotation::{position_note, time_note};
+pub use annotation::{end_note, position_note, read_end_note, time_note};
 pub use fault::{AofFault, AofWhy};
 pub use manifest::{AofNames, Manifest, ManifestFault, Part, PartKind};
 pub use plan::{Found, Plan, plan};

@@ -19,8 +19,17 @@ pub enum FollowerKind {
     Hosted,
     /// A replica at the other end of a link: takes bytes, and says what it has applied.
     Wire,
+    /// The other process of an upgrade, as one on the wire: it or we end soon, so nobody counts it.
+    Upgrade,
     /// The append-only file: takes bytes, and has acknowledged what is on disk.
     AppendOnlyFile,
+}
+
+impl FollowerKind {
+    /// Whether it is at the other end of a link.
+    pub fn is_on_wire(self) -> bool {
+        matches!(self, FollowerKind::Wire | FollowerKind::Upgrade)
+    }
 }
 
 /// Why a follower is sent nothing any more.

@@ -106,7 +106,9 @@ impl<S: Clone> Log<S> {
         }
         let bytes_max = match kind {
             FollowerKind::Hosted => self.feed_bytes_max,
-            FollowerKind::Wire | FollowerKind::AppendOnlyFile => FOLLOWER_BYTES_MAX,
+            FollowerKind::Wire | FollowerKind::Upgrade | FollowerKind::AppendOnlyFile => {
+                FOLLOWER_BYTES_MAX
+            }
         };
         self.followers.add(kind, name, bytes_max as u64)
     }
@@ -131,8 +133,8 @@ impl<S: Clone> Log<S> {
     }
 
     /// Whether there are followers of this kind.
-    pub fn has_followers(&self, kind: FollowerKind) -> bool {
-        self.followers().any(|(_, it)| it.kind == kind)
+    pub fn has_followers_on_wire(&self) -> bool {
+        self.followers().any(|(_, it)| it.kind.is_on_wire())
     }
 
     /// The follower, which must be there.

@@ -11,6 +11,7 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use socket2::{Domain, SockAddr, Type};
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
@@ -75,6 +76,7 @@ impl Acceptor {
 
     /// Accepts at a socket that was passed to this process.
     pub fn passed(socket: PassedSocket) -> io::Result<Acceptor> {
+        let owns_path = socket.owns_path;
         let socket = socket2::Socket::from(socket.descriptor);
         let wrong = |why| Err(io::Error::new(ErrorKind::InvalidInput, why));
         if socket.r#type()? != Type::STREAM || !socket.is_listener()? {
@@ -86,7 +88,10 @@ impl Acceptor {
             Domain::IPV4 | Domain::IPV6 => {
                 Ok(Acceptor::Tcp(Async::new(TcpListener::from(socket))?))
             }
-            Domain::UNIX => Ok(Acceptor::Passed(Async::new(UnixListener::from(socket))?)),
+            Domain::UNIX => {
+                let listener = Async::new(UnixListener::from(socket))?;
+                Ok(if owns_path { Acceptor::Unix(listener) } else { Acceptor::Passed(listener) })
+            }
             _ => wrong("it is neither of TCP nor of unix"),
         }
     }
@@ -111,6 +116,16 @@ impl Acceptor {
         let Acceptor::Tcp(it) = self else { return self.accept().await };
         let (stream, _) = it.accept().await?;
         Socket::accepted(stream.into_inner()?, &tls())
+    }
+
+    /// The same socket under this name, for another process.
+    pub fn share(&self, name: &str) -> io::Result<PassedSocket> {
+        let descriptor = match self {
+            Acceptor::Tcp(it) => it.as_fd().try_clone_to_owned(),
+            Acceptor::Unix(it) | Acceptor::Passed(it) => it.as_fd().try_clone_to_owned(),
+        };
+        let owns_path = matches!(self, Acceptor::Unix(_));
+        Ok(PassedSocket { name: name.to_owned(), owns_path, descriptor: descriptor? })
     }
 
     /// Takes its path away, for others to see that nobody listens.

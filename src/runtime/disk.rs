@@ -6,7 +6,7 @@ pub mod simulated;
 
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +16,14 @@ pub trait Disk: Send + Sync {
     fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>>;
     /// The bytes of a file.
     fn open(&self, name: &str) -> io::Result<Box<dyn Read + Send>>;
+    /// The last of them, at most so many.
+    fn read_end(&self, name: &str, most: u64) -> io::Result<Vec<u8>> {
+        let mut file = self.open(name)?;
+        io::copy(&mut file.by_ref().take(self.len(name)?.saturating_sub(most)), &mut io::sink())?;
+        let mut last = Vec::new();
+        file.read_to_end(&mut last)?;
+        Ok(last)
+    }
     /// How many they are.
     fn len(&self, name: &str) -> io::Result<u64>;
     /// Cuts off all behind the first `len` of them, for good.
@@ -31,6 +39,9 @@ pub trait Disk: Send + Sync {
     fn make_dir(&self, name: &str) -> io::Result<()>;
     /// The names in a directory; none when it is not there.
     fn list(&self, dir: &str) -> io::Result<Vec<String>>;
+    /// Lets another process have the directory. What is written by this one from here on would harm
+    /// that one.
+    fn release(&self) {}
     /// Lets the names in a directory outlive a crash of the machine.
     fn sync_dir(&self, dir: &str) -> io::Result<()>;
 }
@@ -49,7 +60,7 @@ pub trait DiskFile: Send {
 /// The real one. Nobody else has it while this value lives.
 pub struct RealDisk {
     dir: PathBuf,
-    _lock: Option<File>,
+    lock: Option<File>,
 }
 
 /// The file that is locked.
@@ -69,7 +80,7 @@ impl RealDisk {
         let lock = OpenOptions::new().create(true).append(true).mode(PRIVATE).open(&lock);
         let lock = lock.map_err(|why| told("nothing can be written in it", why))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(RealDisk { dir: path, _lock: Some(lock) }),
+            Ok(()) => Ok(RealDisk { dir: path, lock: Some(lock) }),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(format!(
                 "set.dir = {shown}: another process uses it; end that, or name another directory"
             )),
@@ -79,7 +90,7 @@ impl RealDisk {
 
     /// A directory for who only looks, or has asked [`RealDisk::is_in_use`].
     pub fn without_lock(dir: &Path) -> io::Result<RealDisk> {
-        Ok(RealDisk { dir: fs::canonicalize(dir)?, _lock: None })
+        Ok(RealDisk { dir: fs::canonicalize(dir)?, lock: None })
     }
 
     /// Whether another process has the directory.
@@ -104,6 +115,15 @@ impl Disk for RealDisk {
         Ok(Box::new(File::open(self.path(name))?))
     }
 
+    fn read_end(&self, name: &str, most: u64) -> io::Result<Vec<u8>> {
+        let mut file = File::open(self.path(name))?;
+        let len = file.metadata()?.len();
+        file.seek(SeekFrom::Start(len.saturating_sub(most)))?;
+        let mut last = Vec::new();
+        file.read_to_end(&mut last)?;
+        Ok(last)
+    }
+
     fn len(&self, name: &str) -> io::Result<u64> {
         Ok(fs::metadata(self.path(name))?.len())
     }
@@ -120,6 +140,13 @@ impl Disk for RealDisk {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         fs::rename(self.path(from), self.path(to))
+    }
+
+    fn release(&self) {
+        if let Some(lock) = &self.lock {
+            // One that cannot be let go is let go when the process ends.
+            let _ = flock(lock, FlockOperation::Unlock);
+        }
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {

@@ -7,6 +7,7 @@ use async_io::Async;
 use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
 use std::task::{Context, Poll};
 
 /// A connected socket.
@@ -25,8 +26,13 @@ pub trait Exchange {
 }
 
 impl Link {
-    /// Connects to a port of another machine, or of this one.
+    /// Connects to a port of another machine, or of this one. A host that begins with `/` is the
+    /// path of a unix socket.
     pub async fn connect(host: &str, port: u16) -> io::Result<Link> {
+        if host.starts_with('/') {
+            let socket = Async::<UnixStream>::connect(host).await?;
+            return Link::of(Socket::Unix(socket.into_inner()?));
+        }
         Link::of(Socket::tcp(connect(host, port).await?)?)
     }
 

@@ -1,11 +1,14 @@
 //! This process as the system sees it: its number, memory, time and files.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::env;
 use std::fs;
 use std::io::{self, Read};
 use std::net::{IpAddr, ToSocketAddrs, UdpSocket};
 use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 /// The kernel counts in pages of this size on every machine we know of; a larger page only makes
 /// INFO wrong.
@@ -167,6 +170,39 @@ pub fn remove_socket(path: &Path) {
     if is_socket(path) {
         let _ = fs::remove_file(path);
     }
+}
+
+/// Whether somebody listens at the unix socket at `path`.
+pub fn listens(path: &Path) -> bool {
+    UnixStream::connect(path).is_ok()
+}
+
+/// A path from the root on, whatever the working directory.
+pub fn absolute(path: &str) -> String {
+    std::path::absolute(path).map_or_else(|_| path.to_owned(), |it| it.display().to_string())
+}
+
+/// Whether the process of this number has ended, though its parent may not have asked yet.
+pub fn has_ended(pid: u32) -> bool {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // Its program's name stands in brackets and may hold anything; its state follows.
+    text.rsplit(") ").next().is_none_or(|it| it.is_empty() || it.starts_with(['Z', 'X']))
+}
+
+/// Starts the program that this process was started as, with the same words and another, which it
+/// may have already; its file may be a newer one by now. It inherits what we were told of whoever
+/// has started us, but for what is said to be for our own number. Answers its number, and what
+/// waits for its end.
+pub fn start_again(word: &str) -> io::Result<(u32, impl FnOnce() -> String + use<>)> {
+    let mut words = env::args_os();
+    let program = words.next().ok_or(io::ErrorKind::NotFound)?;
+    let words = words.filter(|it| it != word);
+    let mut command = Command::new(program);
+    command.args(words).arg(word).env_remove("WATCHDOG_PID").stdin(Stdio::null());
+    let mut child = command.spawn()?;
+    let pid = child.id();
+    let wait = move || child.wait().map_or_else(|it| it.to_string(), |it| it.to_string());
+    Ok((pid, wait))
 }
 
 /// Whether there is a unix socket at `path`.

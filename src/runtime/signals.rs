@@ -1,4 +1,5 @@
-//! The system's requests: to end, and to read the config file again.
+//! The system's requests: to end, to read the config file again, and to start the process that
+//! takes our place.
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
@@ -14,6 +15,8 @@ pub enum Request {
     End(&'static str),
     /// To read the config file again.
     Reload,
+    /// To start another process, which takes our place.
+    Upgrade,
     /// Nothing that is known here, by the signal of this name. Untaken, it would end the process
     /// without a line.
     Unknown(&'static str),
@@ -30,7 +33,7 @@ impl Requests {
         match self.0.forever().next() {
             Some(SIGHUP) => Request::Reload,
             Some(SIGUSR1) => Request::Unknown("SIGUSR1"),
-            Some(SIGUSR2) => Request::Unknown("SIGUSR2"),
+            Some(SIGUSR2) => Request::Upgrade,
             Some(SIGINT) => Request::End("SIGINT"),
             _ => Request::End("SIGTERM"),
         }

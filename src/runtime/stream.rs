@@ -44,6 +44,8 @@ pub struct Peer {
     pub is_unix: bool,
     /// On this machine.
     pub is_local: bool,
+    /// It came by the socket for upgrades: it may do everything, and has no password to say.
+    pub is_trusted: bool,
     /// Number of the file descriptor.
     pub descriptor: i32,
 }
@@ -286,6 +288,7 @@ impl Socket {
     pub fn peer(&self) -> Peer {
         let (address, local_address) = self.addresses();
         Peer {
+            is_trusted: false,
             address,
             local_address,
             is_unix: self.is_unix(),

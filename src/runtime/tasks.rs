@@ -31,6 +31,11 @@ pub fn count_ready() -> usize {
     LOCAL.with(|it| it.count_ready())
 }
 
+/// Lets the calling thread, which is nobody's but ours, wait for this.
+pub fn wait_for<T>(work: impl Future<Output = T>) -> T {
+    async_std::task::block_on(work)
+}
+
 /// Runs a task beside the others.
 pub fn spawn<F>(task: F)
 where

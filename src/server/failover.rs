@@ -24,8 +24,12 @@ const PAUSE_MAX: Duration = Duration::from_secs(3600);
 /// How long the replica may take to become the master.
 const TAKE_OVER_MAX: Duration = Duration::from_secs(10);
 
-/// Hands the role over. Ends with the set as a replica, or as the master it was.
-pub async fn fail_over_to_replica(server: Arc<Server>, order: FailoverOrder) {
+/// Hands the role over. Ends with the set as a replica, of the address that it answers, or as the
+/// master it was.
+pub async fn fail_over_to_replica(
+    server: Arc<Server>,
+    order: FailoverOrder,
+) -> Result<RemoteAddress, &'static str> {
     let paused = server.clone();
     tasks::apart(move || {
         let now = clock::mono_now();
@@ -39,10 +43,11 @@ pub async fn fail_over_to_replica(server: Arc<Server>, order: FailoverOrder) {
     // Who sees that it is over may begin another, with a pause of its own.
     server.set.unpause_clients();
     server.failovers.enter(FailoverPhase::None);
-    match done {
+    match &done {
         Ok(address) => log::info!("event=failover-to-replica to={address}"),
         Err(why) => log::warn!("event=failover-to-replica-failed why={why}"),
     }
+    done
 }
 
 /// Waits until none is under way.
@@ -100,8 +105,9 @@ fn online(server: &Server, now: MonoUs) -> Vec<FollowerStatus> {
 
 fn address_of(replica: &FollowerStatus) -> Option<RemoteAddress> {
     let (host, port) = replica.address();
-    let port = port.parse().ok().filter(|it| *it != 0)?;
-    Some(RemoteAddress { host: host.to_owned(), port })
+    let port = port.parse().ok()?;
+    let address = RemoteAddress { host: host.to_owned(), port };
+    (port != 0 || address.is_path()).then_some(address)
 }
 
 async fn become_replica_of(

@@ -185,11 +185,19 @@ impl Follower {
             user: user.map(str::to_owned),
             password: password.to_owned(),
         });
+        // Whoever upgrades us, or is upgraded, needs no password, and reaches us at a path.
+        let is_upgrade = self.remote.address.is_path();
+        let login = login.filter(|_| !is_upgrade);
         let port = match follow.announce_port {
+            _ if is_upgrade => 0,
             0 => self.server.announced_port(),
             port => port as u16,
         };
-        let ip = (!follow.announce_ip.is_empty()).then(|| follow.announce_ip.clone());
+        let ip = match is_upgrade {
+            true => self.server.upgrade.path(),
+            false => follow.announce_ip.clone(),
+        };
+        let ip = (!ip.is_empty()).then_some(ip);
         ReplicaConfig {
             login,
             port,
@@ -205,7 +213,7 @@ impl Follower {
         self.enter(LinkPhase::Connecting);
         let config = self.config();
         let address = &self.remote.address;
-        let tls = self.server.tls.master();
+        let tls = self.server.tls.master().filter(|_| !address.is_path());
         let socket = Link::connect_as(&address.host, address.port, tls.as_ref());
         let socket = tasks::within(config.timeout, socket).await.ok_or(LinkFault::Silent)?;
         let socket = socket.map_err(Broken::from)?;

@@ -8,6 +8,7 @@ use super::leased::forward_leased;
 use super::master_wait::wait_at_master;
 use super::migrate;
 use super::populate::populate;
+use super::upgrade::upgrade;
 use super::upstream::{submit, switch_over};
 use crate::base::ids::MemberId;
 use crate::base::remote_address::RemoteAddress;
@@ -47,6 +48,7 @@ pub async fn work(job: Job, server: &Arc<Server>, client: &Arc<Client>) -> JobRe
         Job::Reload => reload(server, client).await,
         Job::Follow { master } => follow(master, server).await,
         Job::HandRoleOver(order) => begin_failover(*order, server),
+        Job::Upgrade(step) => upgrade(server, *step).await,
         Job::AbortFailover => {
             until_no_failover(server).await;
             JobReply { reply: Ok(JobReply::line("OK")), wrote: None }
@@ -163,7 +165,8 @@ fn begin_failover(order: FailoverOrder, server: &Arc<Server>) -> JobReply {
             wrote: None,
         };
     }
-    tasks::spawn(fail_over_to_replica(server.clone(), order));
+    let handed = fail_over_to_replica(server.clone(), order);
+    tasks::spawn(async move { drop(handed.await) });
     JobReply { reply: Ok(JobReply::line("OK")), wrote: None }
 }
 

@@ -37,6 +37,8 @@ pub struct WayIn {
     pub listener: Arc<str>,
     /// Whether it speaks TLS.
     pub tls: bool,
+    /// Whether it comes by the socket for upgrades, whose path only our own user can open.
+    pub is_trusted: bool,
 }
 
 /// Redis' text: all that it advises can be done here.
@@ -76,7 +78,10 @@ pub async fn listen(server: Arc<Server>, threads: Arc<Threads>, listener: Listen
             Either::Right(_) => break,
         }
     }
-    listener.acceptor.leave();
+    // A path that another process listens at now is that one's to take away.
+    if server.upgrade.successor().is_none() || listener.way.is_trusted {
+        listener.acceptor.leave();
+    }
 }
 
 async fn accept(server: &Server, listener: &Listener) -> io::Result<Socket> {
@@ -95,7 +100,8 @@ fn welcome(server: &Arc<Server>, threads: &Arc<Threads>, listener: &Listener, so
     let way = listener.way.clone();
     let (place, its) = (threads.place(), threads.clone());
     let Some(proxies) = settings.listener_proxies(&way.listener) else {
-        let admitted = admit(server, &way, &socket, socket.peer());
+        let peer = Peer { is_trusted: way.is_trusted, ..socket.peer() };
+        let admitted = admit(server, &way, &socket, peer);
         let Some(admitted) = admitted else { return };
         return threads.spawn(place, move || attend(admitted, socket, place, its));
     };
@@ -142,7 +148,9 @@ fn admit(server: &Arc<Server>, way: &WayIn, socket: &Socket, peer: Peer) -> Opti
         }
         place => place.flatten(),
     };
-    let Some(client) = server.clients.enter(peer, settings.server.maxclients, now) else {
+    // However many there are, who takes our place comes in.
+    let most = if way.is_trusted { usize::MAX } else { settings.server.maxclients };
+    let Some(client) = server.clients.enter(peer, most, now) else {
         log::debug!("event=refused-client why=maxclients");
         return turn_away(server, way, socket, TOO_MANY);
     };

@@ -180,7 +180,7 @@ async fn open_at(
 ) -> Result<(MasterConnection, Vec<u8>), Fault> {
     let tls = match server.upstream {
         Some(_) => server.tls.upstream(),
-        None => server.tls.master(),
+        None => server.tls.master().filter(|_| !there.is_path()),
     };
     let link = Link::connect_as(&there.host, there.port, tls.as_ref()).await?;
     let connection = MasterConnection { link, of: of.clone(), master: Mutex::new(found(None)) };
@@ -188,7 +188,7 @@ async fn open_at(
     let mut hello: Vec<Vec<&str>> = Vec::new();
     let upstream = settings.upstream.as_ref();
     let login = upstream.map_or_else(|| settings.set.follow.login(), |it| it.login());
-    if let Some((user, password)) = login {
+    if let Some((user, password)) = login.filter(|_| !there.is_path()) {
         hello.push([Some("AUTH"), user, Some(password)].into_iter().flatten().collect());
     }
     if protocol == Protocol::Resp3 {

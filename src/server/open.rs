@@ -4,6 +4,8 @@ use super::listener::{Listener, WayIn};
 use crate::config::{self, Address, Config};
 use crate::runtime::acceptor::Acceptor;
 use crate::runtime::passed_sockets::PassedSocket;
+use crate::state::UPGRADE_LISTENER;
+use std::path::Path;
 
 /// What is open.
 pub struct Opened {
@@ -15,6 +17,8 @@ pub struct Opened {
 
 /// What the status page's socket is called, where it is passed.
 const HTTP: &str = "http";
+/// Only our own user opens it.
+const PRIVATE: u32 = 0o600;
 
 /// What a passed socket is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,7 +56,7 @@ pub fn open(config: &Config, passed: Vec<PassedSocket>) -> Result<Opened, String
             let name = &it.name;
             return Err(format!("listener `{name}` has TLS, and the socket passed for it is unix"));
         }
-        let way = WayIn { listener: it.name.as_str().into(), tls: it.tls };
+        let way = WayIn { listener: it.name.as_str().into(), tls: it.tls, is_trusted: false };
         listeners.extend(acceptors.into_iter().map(|acceptor| {
             let way = way.clone();
             Listener { acceptor, way }
@@ -66,6 +70,20 @@ pub fn open(config: &Config, passed: Vec<PassedSocket>) -> Result<Opened, String
         (http, _) => http,
     };
     Ok(Opened { listeners, http })
+}
+
+/// The socket at `path` for who takes our place, or whose place we take: our own user's alone.
+pub fn open_for_upgrade(path: &str) -> Result<Listener, String> {
+    let acceptor = Acceptor::unix(Path::new(path), Some(PRIVATE));
+    let acceptor = acceptor.map_err(|why| format!("server.upgrade-socket = {path}: {why}"))?;
+    let way = WayIn { listener: UPGRADE_LISTENER.into(), tls: false, is_trusted: true };
+    Ok(Listener { acceptor, way })
+}
+
+/// These sockets, for who takes our place.
+pub fn share(opened: &Opened) -> std::io::Result<Vec<PassedSocket>> {
+    let of_clients = opened.listeners.iter().map(|it| it.acceptor.share(&it.way.listener));
+    of_clients.chain(opened.http.iter().map(|it| it.share(HTTP))).collect()
 }
 
 fn open_at(listener: &config::Listener) -> Result<Acceptor, String> {

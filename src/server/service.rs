@@ -96,7 +96,12 @@ impl Telling {
     fn tell(&mut self) {
         let socket = &self.manager.socket;
         if self.server.is_closing() {
-            self.is_stopping = self.is_stopping || socket.tell("STOPPING=1\n");
+            // The service goes on with the process that has taken our place.
+            let word = match self.server.upgrade.successor() {
+                Some(pid) => format!("MAINPID={pid}\n"),
+                None => "STOPPING=1\n".to_owned(),
+            };
+            self.is_stopping = self.is_stopping || socket.tell(&word);
         } else if self.server.is_ending() || self.server.set.is_loading() {
             socket.tell(TAKES_LONG);
         } else {

@@ -58,13 +58,21 @@ impl Server {
 
     /// Follows one of its replicas, which is asked to become the master (FAILOVER).
     pub fn follow_candidate(&self, address: RemoteAddress) {
-        self.settle_writes();
+        match address.is_path() {
+            // It takes our place: nobody is to notice meanwhile.
+            true => self.set.forward_writes(true),
+            false => self.settle_writes(),
+        }
         let remote = RemoteMaster::new(address.clone(), clock::mono_now());
         self.set.follow(remote.to_take_over());
         self.remember_master(Some(address));
     }
 
     fn remember_master(&self, master: Option<RemoteAddress>) {
+        if master.as_ref().is_some_and(RemoteAddress::is_path) {
+            // An upgrade is over soon, and is nothing to write down.
+            return;
+        }
         let _ = self.change_settings(|settings| {
             settings.set.master = master;
             Ok::<(), ()>(())
@@ -82,6 +90,9 @@ impl Server {
 
     /// Whether this is where one of our listeners is.
     pub fn is_own(&self, address: &RemoteAddress) -> bool {
+        if address.is_path() {
+            return false;
+        }
         let Some(ip) = process::resolve(&address.host) else { return false };
         self.settings().listeners.iter().any(|it| match &it.at {
             Address::Unix(_) => false,

@@ -17,6 +17,7 @@ mod hedges;
 mod head_asks;
 mod upstream;
 mod failover;
+mod upgrade;
 mod mailbox;
 mod told_elsewhere;
 mod monitors;
@@ -83,6 +84,7 @@ pub use slowlog::{Slow, Slowlog};
 pub use switchover::Switchover;
 pub use tls::Tls;
 pub use tracking::Tracking;
+pub use upgrade::{UPGRADE_LISTENER, Upgrade, UpgradeStep};
 pub use upstream::{
     Aim, AimedRun, Upstream, UpstreamLane, UpstreamMember, WaitingRun, WaitingRuns,
 };

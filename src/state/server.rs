@@ -19,6 +19,7 @@ use super::slowlog::Slowlog;
 use super::tls::Tls;
 use super::told_events::ToldEvents;
 use super::tracking::{ToldChanges, Tracking};
+use super::upgrade::Upgrade;
 use super::upstream::Upstream;
 use crate::acl::User;
 use crate::base::limits::SUBSCRIPTIONS_ENDED_MAX;
@@ -150,6 +151,8 @@ pub struct Server {
     pub proxied: Proxied,
     /// FAILOVER, while one is under way.
     pub failovers: Failovers,
+    /// The process that takes our place, or whose place we take.
+    pub upgrade: Upgrade,
     /// The connections to a remote master.
     pub forwarding: Forwarding,
     /// The members, where they are real servers.
@@ -222,6 +225,7 @@ impl Server {
             tls,
             proxied: Proxied::default(),
             failovers: Failovers::default(),
+            upgrade: Upgrade::default(),
             forwarding: Forwarding::new(workers),
             upstream,
             shared_floors: Arc::default(),
@@ -531,6 +535,7 @@ impl Server {
     /// Begins to shut down. Answers whether it was not yet.
     pub fn close(&self) -> bool {
         let is_first = !self.is_closing.swap(true, AcqRel);
+        self.upgrade.drop_sockets();
         self.closing.notify(usize::MAX);
         is_first
     }

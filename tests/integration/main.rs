@@ -84,6 +84,7 @@ mod tracking;
 mod tracking_order;
 mod transactions;
 mod unread;
+mod upgrade;
 mod upstream;
 mod upstream_acks;
 mod upstream_bounds;

@@ -226,6 +226,7 @@ impl World {
             local_address: String::new(),
             is_unix: false,
             is_local: true,
+            is_trusted: false,
             descriptor: 0,
         };
         for _ in 0..self.last_client {
@@ -331,6 +332,7 @@ impl World {
             local_address: "proxy:6379".to_owned(),
             is_unix: false,
             is_local: true,
+            is_trusted: false,
             descriptor: 0,
         };
         let client = server.clients.enter(peer, usize::MAX, now).expect("there is room");

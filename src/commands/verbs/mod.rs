@@ -13,6 +13,7 @@ pub mod node_field;
 mod upstream_audit;
 mod upstream_nodes;
 mod upstream_explain;
+mod upgrade;
 pub mod members;
 pub mod last;
 pub mod once;

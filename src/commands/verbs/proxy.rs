@@ -7,6 +7,7 @@ use super::help::help;
 use super::last;
 use super::members;
 use super::once;
+use super::upgrade::upgrade;
 use super::upstream_audit;
 use super::upstream_explain::upstream_explained;
 use crate::base::ids::{MemberId, RouteId};
@@ -161,6 +162,13 @@ const SUBCOMMANDS: &[SessionRow] = &[
         "O(1)",
         "Tells what this session has seen, for ATLEAST on another connection.",
         "",
+    ),
+    session_row("UPGRADE", AtLeast(3), OPERATOR.union(Flags::NO_MULTI), upgrade).says(
+        Group::Proxy,
+        SINCE,
+        "O(N) where N is what the other process has still to apply",
+        "Hands this process' place over to the process that asks, over the upgrade socket.",
+        "<BEGIN | SOCKETS path | ROLE path | END pid>",
     ),
 ];
 

@@ -98,11 +98,15 @@ impl Caller {
         let rights_generation = server.accounts.generation();
         let settings = server.settings();
         let set_generation = server.set.generation();
-        let is_known = server.accounts.lets_in_anybody();
+        let is_trusted = client.peer.is_trusted;
+        let is_known = is_trusted || server.accounts.lets_in_anybody();
         let session = Session {
             id: client.id,
             user: DEFAULT_USER.into(),
-            rules: server.accounts.rules_of(DEFAULT_USER),
+            rules: match is_trusted {
+                true => None,
+                false => server.accounts.rules_of(DEFAULT_USER),
+            },
             has_logged_in: is_known,
             is_known,
             scope_default: settings.listener_scope(&listener),

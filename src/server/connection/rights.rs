@@ -182,6 +182,10 @@ impl Caller {
 
     #[cold]
     fn take_rights(&mut self) {
+        if self.client.peer.is_trusted {
+            // It is no user.
+            return;
+        }
         self.session.rules = self.server.accounts.rules_of(&self.session.user);
         // Who came while nobody had to log in stays known; who did not is so only meanwhile.
         let session = &mut self.session;

@@ -15,6 +15,7 @@ use super::load;
 use super::snapshot_file;
 use super::store::Store;
 use super::stream_part::{StreamPart, Took};
+use crate::base::position::Position;
 use crate::base::time::MonoUs;
 use crate::config::{self, Fsync};
 use crate::metrics::latency_events::LatencyEvent;
@@ -128,7 +129,7 @@ impl Keeper {
             return Ok(());
         }
         let gone_on = match self.store.plan {
-            Plan::Aof(_) => self.go_on_with(),
+            Plan::Aof(_) => self.go_on_with(None).map(drop),
             _ => self.make_now(),
         };
         let settings = self.settings();
@@ -147,13 +148,23 @@ impl Keeper {
         self.server.settings().set.disk.clone()
     }
 
-    /// Another part behind those that were loaded.
-    fn go_on_with(&mut self) -> io::Result<()> {
+    /// Another part behind those that were loaded, or behind this end, at which this database is
+    /// selected. Answers whether the stream is kept from there on.
+    fn go_on_with(&mut self, end: Option<(Position, usize)>) -> io::Result<bool> {
         let set = self.server.set.clone();
         let seq = self.store.take_seqs().1;
         let incr = self.store.names.incr(seq);
         let id = set.add_file(self.store.names.single());
-        let (at, db) = set.resume_file(id);
+        let (at, db) = match end {
+            None => set.resume_file(id),
+            Some((end, db)) => match set.resume_file_from(id, end) {
+                Some(at) => (at, Some(db)),
+                None => {
+                    set.remove_follower(id);
+                    return Ok(false);
+                }
+            },
+        };
         let path = self.store.path(&incr.name);
         let mut part = StreamPart::begin(set, id, at, db, &*self.store.disk, &path)?;
         part.sync()?;
@@ -166,7 +177,7 @@ impl Keeper {
         drop(status);
         self.parts.lock().current = Some(part);
         self.parts.tell_synced(clock::mono_now());
-        Ok(())
+        Ok(true)
     }
 
     /// A first generation, at the start.
@@ -529,6 +540,9 @@ impl Keeper {
 
     /// Everything to the disk, and nothing more.
     fn end(mut self) {
+        if self.server.upgrade.successor().is_some() {
+            return self.hand_over();
+        }
         // Without it a restart would find what was there before.
         if !self.parts.has_part()
             && let Some((made, _)) = self.making.take()
@@ -557,5 +571,8 @@ impl Keeper {
     }
 }
 
+mod handed_over;
 #[cfg(test)]
 mod tests;
+
+pub use handed_over::go_on;

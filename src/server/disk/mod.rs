@@ -21,7 +21,7 @@ mod keeper;
 mod check;
 
 pub use check::{AofRepair, check_aof};
-pub use keeper::start;
+pub use keeper::{go_on as go_on_with_files, start};
 pub use reload::{load_aof, reload};
 pub use snapshot_file::{save_begun, save_now};
 pub use store::Store;

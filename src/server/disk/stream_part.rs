@@ -4,7 +4,7 @@ use crate::base::limits::WIRE_CHUNK_BYTES;
 use crate::base::position::{Offset, Position, ReplId};
 use crate::base::time::WallMs;
 use crate::node::{Next, ReplicaSet};
-use crate::persist::{position_note, time_note};
+use crate::persist::{end_note, position_note, time_note};
 use crate::replication::FollowerId;
 use crate::resp::encode_command;
 use crate::runtime::disk::{Disk, DiskFile};
@@ -143,6 +143,13 @@ impl StreamPart {
     pub fn take_all(&mut self) -> io::Result<()> {
         while self.take(None)?.is_some()? {}
         Ok(())
+    }
+
+    /// Says behind all that was taken where it ends, for another process that goes on with it.
+    pub fn note_end(&mut self, db: usize) -> io::Result<()> {
+        let at = Position { replid: self.replid, offset: self.taken };
+        self.unwritten.extend_from_slice(end_note(at, db).as_bytes());
+        self.write()
     }
 
     /// Notes go in between writes, never into one.

@@ -1,0 +1,54 @@
+//! PROXY UPGRADE: what the process that takes our place asks for. What comes of it is in
+//! `server/upgrade.rs`.
+
+use crate::command::Fault;
+use crate::commands::{CommandContext, Job, Outcome};
+use crate::runtime::process;
+use crate::state::UpgradeStep;
+
+const ELSEWHERE: Fault =
+    Fault::Static("ERR PROXY UPGRADE is for who has come by server.upgrade-socket");
+const USAGE: Fault =
+    Fault::Static("ERR write PROXY UPGRADE BEGIN, SOCKETS path, ROLE path or END pid");
+
+pub(super) fn upgrade(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    if !context.client.peer.is_trusted {
+        return Err(ELSEWHERE);
+    }
+    if context.args.word("BEGIN") {
+        context.args.done()?;
+        let told = about(context);
+        context.reply.bulk(told.as_bytes());
+        return Ok(Outcome::Answered);
+    }
+    let step = if context.args.word("SOCKETS") {
+        UpgradeStep::Sockets(path(context)?)
+    } else if context.args.word("ROLE") {
+        UpgradeStep::Role(path(context)?)
+    } else if context.args.word("END") {
+        UpgradeStep::End(u32::try_from(context.args.int()?).map_err(|_| USAGE)?)
+    } else {
+        return Err(USAGE);
+    };
+    context.args.done()?;
+    Ok(Outcome::apart(Job::Upgrade(Box::new(step)), context.kept_request()))
+}
+
+fn path(context: &mut CommandContext<'_>) -> Result<String, Fault> {
+    let path = String::from_utf8_lossy(context.args.next()?).into_owned();
+    if path.starts_with('/') { Ok(path) } else { Err(USAGE) }
+}
+
+/// Who we are, a line each: our number, whom we follow, whether our members are real servers, and
+/// our directory.
+fn about(context: &CommandContext<'_>) -> String {
+    let settings = context.server.settings();
+    let master = context.server.set.remote().map(|it| it.address.to_string());
+    format!(
+        "pid:{}\r\nmaster:{}\r\nupstream:{}\r\ndir:{}\r\n",
+        process::id(),
+        master.unwrap_or_default(),
+        u8::from(context.server.upstream.is_some()),
+        settings.set.disk.dir,
+    )
+}

@@ -1,0 +1,257 @@
+//! The upgrade, as the process does it that takes another's place. The other's part is in
+//! `upgrade.rs`, and the way of it in `state/upgrade.rs`.
+
+use super::disk::{Store, go_on_with_files};
+use crate::base::remote_address::RemoteAddress;
+use crate::resp::{ReplyScanner, encode_command};
+use crate::runtime::link::{Exchange, Link};
+use crate::runtime::passed_sockets::{PassedSocket, SocketsInbox};
+use crate::runtime::{clock, process, tasks};
+use crate::state::Server;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often who waits for data or for the other process' end looks again.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// How long the system may take to let go of the directory of a process that has ended.
+const FREED_WITHIN: Duration = Duration::from_secs(2);
+/// How often the directory is tried again, where it cannot be taken.
+const TRY_EVERY: Duration = Duration::from_secs(1);
+/// How long the other process may take for an answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+const READ_BYTES: usize = 4 << 10;
+const REPLY_BYTES_MAX: usize = 64 << 10;
+
+/// The process whose place is taken.
+pub struct Predecessor {
+    link: Link,
+    unread: Vec<u8>,
+    /// Where it is reached, and where it reaches us.
+    path: String,
+    own_path: String,
+    pid: u32,
+    /// Whom it follows.
+    master: Option<RemoteAddress>,
+    /// Its members are real servers: there is no data to take.
+    is_upstream: bool,
+    dir: String,
+}
+
+impl Predecessor {
+    /// The process that listens at this path.
+    pub async fn find(path: &str) -> Result<Predecessor, String> {
+        if path.is_empty() {
+            return Err("--upgrade needs server.upgrade-socket, which names no path".to_owned());
+        }
+        let path = process::absolute(path);
+        let link = Link::connect(&path, 0).await.map_err(|why| {
+            format!("nobody to take over from at server.upgrade-socket = {path}: {why}")
+        })?;
+        let own_path = format!("{path}.{}", process::id());
+        let mut found = Predecessor {
+            link,
+            unread: Vec::new(),
+            path,
+            own_path,
+            pid: 0,
+            master: None,
+            is_upstream: false,
+            dir: String::new(),
+        };
+        let told = found.ask(&["BEGIN"]).await?;
+        let field = |name: &str| {
+            told.lines().find_map(|it| it.split_once(':').filter(|it| it.0 == name)).map(|it| it.1)
+        };
+        let pid = field("pid").and_then(|it| it.parse().ok()).filter(|it| *it != 0);
+        found.pid = pid.ok_or("it does not say who it is")?;
+        found.master = field("master").and_then(RemoteAddress::parse);
+        found.is_upstream = field("upstream") == Some("1");
+        found.dir = field("dir").unwrap_or_default().to_owned();
+        log::info!("event=upgrade-begins predecessor={}", found.pid);
+        Ok(found)
+    }
+
+    /// Where it reaches us.
+    pub fn own_path(&self) -> &str {
+        &self.own_path
+    }
+
+    /// Whom it follows.
+    pub fn master(&self) -> Option<&RemoteAddress> {
+        self.master.as_ref()
+    }
+
+    /// Its listening sockets.
+    pub async fn sockets(&mut self) -> Result<Vec<PassedSocket>, String> {
+        let path = format!("{}.sockets", self.own_path);
+        let inbox = SocketsInbox::at(Path::new(&path)).map_err(|it| format!("{path}: {it}"))?;
+        self.ask(&["SOCKETS", &path]).await?;
+        inbox.take().map_err(|why| format!("its sockets did not come: {why}"))
+    }
+
+    /// Begins to follow the master that it follows, or itself.
+    pub fn follow(&self, server: &Server) -> Result<(), String> {
+        if self.is_upstream != server.upstream.is_some() {
+            return Err("one of the two hosts its members, the other has real servers".to_owned());
+        }
+        if self.is_upstream {
+            return Ok(());
+        }
+        let told = |why| format!("upgrade: {why}");
+        let by_file = server.settings().set.master.clone();
+        let followed = match &self.master {
+            Some(master) if by_file.as_ref() == Some(master) => server.follow(by_file),
+            Some(master) => server.follow_at_run_time(Some(master.clone())),
+            None => server.follow(Some(RemoteAddress::at_path(&self.path))),
+        };
+        followed.map(drop).map_err(told)
+    }
+
+    /// Waits until all members have what the other process has.
+    pub async fn until_in_step(&mut self, server: &Server) -> Result<(), String> {
+        if self.is_upstream {
+            return Ok(());
+        }
+        loop {
+            let is_linked = server.set.remote().is_some_and(|it| it.is_connected());
+            if is_linked && server.set.members().all(|it| it.is_sound()) {
+                return Ok(());
+            }
+            if process::has_ended(self.pid) {
+                return Err("the process to take over from has ended".to_owned());
+            }
+            tasks::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Becomes the master in its place, if it is one. Its clients' writes come here from then on.
+    pub async fn take_role(&mut self, server: &Server) -> Result<(), String> {
+        if self.is_upstream || self.master.is_some() {
+            return Ok(());
+        }
+        let path = self.own_path.clone();
+        self.ask(&["ROLE", &path]).await?;
+        match server.set.is_following() {
+            true => Err("it has not handed its role over".to_owned()),
+            false => Ok(()),
+        }
+    }
+
+    /// Has it end: it gives its files up first, and then serves what it was asked. Clients are
+    /// accepted here by now.
+    pub async fn end(&mut self) -> Result<(), String> {
+        self.ask(&["END", &process::id().to_string()]).await.map(drop)
+    }
+
+    /// Waits until it has ended.
+    pub async fn until_ended(&self) {
+        while !process::has_ended(self.pid) {
+            tasks::sleep(LOOK_EVERY).await;
+        }
+        log::info!("event=upgrade-done predecessor={}", self.pid);
+    }
+
+    /// Its number.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Whether our files are to be where its files are. What another directory holds would be lost
+    /// by taking it.
+    pub fn check_dir(&self, dir: &str) -> Result<(), String> {
+        let is_same = dir.is_empty() || process::absolute(dir) == process::absolute(&self.dir);
+        match is_same || self.is_upstream {
+            true => Ok(()),
+            false => Err(format!(
+                "set.dir = {dir}: an upgrade goes on with the files in {:?}; name another directory \
+                 after it",
+                self.dir
+            )),
+        }
+    }
+
+    /// Asks, and answers what is said, as text.
+    async fn ask(&mut self, words: &[&str]) -> Result<String, String> {
+        let asked = tasks::within(ANSWER_WITHIN, self.ask_now(words)).await;
+        let told = |why: String| format!("PROXY UPGRADE {}: {why}", words[0]);
+        asked.unwrap_or_else(|| Err("it does not answer".to_owned())).map_err(told)
+    }
+
+    async fn ask_now(&mut self, words: &[&str]) -> Result<String, String> {
+        let mut request = Vec::new();
+        let words = [&["PROXY", "UPGRADE"], words].concat();
+        encode_command(&mut request, words.iter().map(|it| it.as_bytes()));
+        self.link.send(&request).await.map_err(|why| why.to_string())?;
+        let mut scanner = ReplyScanner::default();
+        loop {
+            let found = scanner.poll(&self.unread).map_err(|_| "it sends no reply")?;
+            if let Some(len) = found {
+                let rest = self.unread.split_off(len);
+                let reply = std::mem::replace(&mut self.unread, rest);
+                return text_of(&reply);
+            }
+            if REPLY_BYTES_MAX < self.unread.len() {
+                return Err("its reply is too long".to_owned());
+            }
+            let mut buffer = [0; READ_BYTES];
+            let count = self.link.read(&mut buffer).await.map_err(|why| why.to_string())?;
+            self.unread.extend_from_slice(&buffer[..count]);
+        }
+    }
+}
+
+/// What a reply says: a line, or a text; an error's text is an error.
+fn text_of(reply: &[u8]) -> Result<String, String> {
+    let text = String::from_utf8_lossy(reply);
+    let (head, rest) = text.split_once("\r\n").unwrap_or((&text, ""));
+    match head.as_bytes().first() {
+        Some(b'-') => Err(head[1..].to_owned()),
+        Some(b'$') => Ok(rest.to_owned()),
+        _ => Ok(head.get(1..).unwrap_or_default().to_owned()),
+    }
+}
+
+/// Takes the directory as soon as the process of this number gives it up, and goes on with its
+/// files. Where that is not possible when it has ended, no write is taken that is to be on disk.
+pub async fn take_files(server: Arc<Server>, predecessor: u32) {
+    let mut ended_at = None;
+    loop {
+        let settings = server.settings();
+        let store = tasks::apart(move || Store::open(&settings.set.disk)).await;
+        let why = match store {
+            Ok(None) => return,
+            Ok(Some(store)) => match go_on_with_files(server.clone(), store) {
+                Ok(()) => return,
+                Err(why) => format!("no thread: {why}"),
+            },
+            Err(why) => why,
+        };
+        let now = clock::mono_now();
+        if process::has_ended(predecessor) {
+            ended_at.get_or_insert(now);
+        }
+        if ended_at.is_none_or(|it| now < it.plus(FREED_WITHIN)) {
+            tasks::sleep(LOOK_EVERY).await;
+            continue;
+        }
+        log::error!("event=directory-not-taken why={why:?}");
+        server.persistence.status().aof.trouble = Some(why);
+        server.settle_disk_trouble();
+        tasks::sleep(TRY_EVERY).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_is_a_line_a_text_or_an_error() {
+        let text = |it: &str| text_of(it.as_bytes());
+        assert_eq!(text("+OK\r\n"), Ok("OK".to_owned()));
+        assert_eq!(text("$7\r\na:1\r\nb:\r\n"), Ok("a:1\r\nb:\r\n".to_owned()));
+        assert_eq!(text("-ERR no\r\n"), Err("ERR no".to_owned()));
+        assert_eq!(text(""), Ok(String::new()));
+    }
+}
