@@ -2,8 +2,9 @@
 //! what stands in `sh` blocks runs, and what cannot run here is named.
 //!
 //! A `console` block holds commands behind `$ ` and what they show, where `…` stands for anything.
+//! Each ends with 0.
 //! Those of a document run in one directory, in order, with the documented ports replaced by free
-//! ones. Where nothing in the document starts a server at 6379 there is one, with its page at 9379.
+//! ones. There is a server at 6379, with its page at 9379.
 //! What ends in ` &` runs until the document ends. A `toml` block that begins with `# NAME.toml` is
 //! a file there, and `/var/lib/` is a part of the directory.
 
@@ -13,7 +14,7 @@ use crate::support::servers::free_port;
 use crate::support::{Server, within};
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -39,21 +40,26 @@ struct Place {
 }
 
 impl Place {
-    fn new(starts_its_own: bool) -> Place {
+    fn new() -> Place {
         let port = || free_port().expect("a port is free").to_string();
         let ports: BTreeMap<_, _> = PORTS.iter().map(|it| (*it, port())).collect();
         let dir = Dir::new();
         let bin = dir.join("bin");
         fs::create_dir(&bin).expect("it is ours");
-        symlink(env!("CARGO_BIN_EXE_entourage"), bin.join("entourage")).expect("it is ours");
-        let binary = std::env::var("REDIS_CLI").unwrap_or_else(|_| "/usr/bin/redis-cli".into());
-        let script = format!("#!/bin/sh\nexec {binary} --no-raw -p {} \"$@\"\n", ports["6379"]);
-        let wrapper = dir.file("bin/redis-cli", script);
-        fs::set_permissions(wrapper, fs::Permissions::from_mode(0o755)).expect("it is ours");
-        let mut place = Place { dir, ports, servers: Vec::new() };
-        if !starts_its_own {
-            place.start("entourage --port 6379 --http localhost:9379");
+        let cli = std::env::var("REDIS_CLI").unwrap_or_else(|_| "/usr/bin/redis-cli".into());
+        let (ours, port) = (env!("CARGO_BIN_EXE_entourage"), &ports["6379"]);
+        // What these programs take for their server's port by themselves is another one here.
+        let redis_cli = format!("exec {cli} --no-raw -p {port} \"$@\"");
+        let entourage = format!(
+            "case \" $*\" in *\" --target\"*) ;; \" load\"*) set -- \"$@\" --target 127.0.0.1:{port};; \
+             esac\nexec {ours} \"$@\""
+        );
+        for (name, script) in [("redis-cli", redis_cli), ("entourage", entourage)] {
+            let file = dir.file(&format!("bin/{name}"), format!("#!/bin/sh\n{script}\n"));
+            fs::set_permissions(file, fs::Permissions::from_mode(0o755)).expect("it is ours");
         }
+        let mut place = Place { dir, ports, servers: Vec::new() };
+        place.start("entourage --port 6379 --http localhost:9379");
         place
     }
 
@@ -150,12 +156,10 @@ fn every_console_shows_what_it_is_shown_to_show() {
     let mut count = 0;
     for document in documents() {
         let blocks = blocks(&document);
-        let is_console = |it: &&Block| it.language == "console";
-        let starts = |it: &Block| it.text.contains(" --port 6379 ");
-        if !blocks.iter().any(|it| is_console(&it)) {
+        if !blocks.iter().any(|it| it.language == "console") {
             continue;
         }
-        let mut place = Place::new(blocks.iter().filter(is_console).any(starts));
+        let mut place = Place::new();
         for block in &blocks {
             match block.language.as_str() {
                 "toml" => place.file(block),
@@ -177,9 +181,10 @@ fn run_console(place: &mut Place, document: &Path, block: &Block) -> usize {
         }
         let mut shown = String::new();
         let mut fits = || {
-            shown = place.run(command).1;
+            let (is_well, now_shown) = place.run(command);
+            shown = now_shown;
             let lines: Vec<&str> = shown.lines().collect();
-            lines_match(wanted, &lines).then_some(())
+            (is_well && lines_match(wanted, &lines)).then_some(())
         };
         let may_settle = LOOKS.iter().any(|it| command.contains(it));
         let limit = if may_settle { SETTLES } else { Duration::ZERO };
@@ -192,7 +197,7 @@ fn run_console(place: &mut Place, document: &Path, block: &Block) -> usize {
 /// The page about `entourage load` has a test of its own.
 #[test]
 fn every_command_of_a_script_runs_or_is_known_not_to() {
-    let (place, mut count) = (Place::new(false), 0);
+    let (place, mut count) = (Place::new(), 0);
     for document in documents().iter().filter(|it| !it.ends_with("load.md")) {
         for block in blocks(document).iter().filter(|it| it.language == "sh") {
             for line in block.text.lines() {
