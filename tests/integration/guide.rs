@@ -7,6 +7,7 @@
 //! blocks of a shell have rules of their own.
 
 mod links;
+mod named;
 mod shell;
 
 use crate::support::on_disk::Dir;

@@ -1,0 +1,52 @@
+//! The commands and settings that the guide names within its sentences: each is there.
+
+use super::documents;
+use crate::support::Server;
+use std::collections::BTreeSet;
+use std::fs;
+
+/// First words of what stands behind another command, or is said to another server.
+const NOT_COMMANDS: &[&str] = &["ELSE", "NODE", "OVERFLOW", "SENTINEL"];
+
+/// What stands in single backticks outside of blocks.
+fn spans(text: &str) -> Vec<String> {
+    let outside = text.split("\n```").step_by(2);
+    let lines = outside.flat_map(str::lines);
+    lines.flat_map(|it| it.split('`').skip(1).step_by(2)).map(str::to_owned).collect()
+}
+
+fn is_upper(word: &str) -> bool {
+    3 <= word.len() && word.chars().all(|it| it.is_ascii_uppercase() || it == '-')
+}
+
+#[test]
+fn every_command_that_a_sentence_names_is_there() {
+    let server = Server::entourage(&[]);
+    let mut wire = server.dial();
+    let listed = wire.ask("COMMAND LIST");
+    let known: BTreeSet<String> =
+        listed.list().iter().map(|it| it.string().to_uppercase()).collect();
+    let (mut count, mut unknown) = (0, Vec::new());
+    for document in documents() {
+        for span in spans(&fs::read_to_string(&document).expect("it can be read")) {
+            let mut parts = span.split(' ');
+            let (first, second) = (parts.next().unwrap_or_default(), parts.next());
+            let Some(second) = second.filter(|_| is_upper(first)) else { continue };
+            if NOT_COMMANDS.contains(&first) {
+                continue;
+            }
+            let has_subcommands = known.iter().any(|it| it.starts_with(&format!("{first}|")));
+            let is_subcommand = has_subcommands && is_upper(second);
+            let named = if is_subcommand { format!("{first}|{second}") } else { first.into() };
+            let is_setting = first == "CONFIG" && ["GET", "SET"].contains(&second);
+            let setting = parts.next().filter(|it| is_setting && !it.contains('…'));
+            let mut is_there = |it: &str| !wire.ask(&format!("CONFIG GET {it}")).list().is_empty();
+            if !known.contains(&named) || !setting.is_none_or(&mut is_there) {
+                unknown.push(format!("{}: {span}", document.display()));
+            }
+            count += 1;
+        }
+    }
+    assert!(unknown.is_empty(), "{unknown:#?}");
+    assert!(100 <= count, "{count} commands");
+}
