@@ -16,7 +16,8 @@ fn spans(text: &str) -> Vec<String> {
 }
 
 fn is_upper(word: &str) -> bool {
-    3 <= word.len() && word.chars().all(|it| it.is_ascii_uppercase() || it == '-')
+    let is_part = |it: char| it.is_ascii_uppercase() || it == '-';
+    3 <= word.len() && !word.starts_with('-') && word.chars().all(is_part)
 }
 
 #[test]
@@ -27,8 +28,9 @@ fn every_command_that_a_sentence_names_is_there() {
     let known: BTreeSet<String> =
         listed.list().iter().map(|it| it.string().to_uppercase()).collect();
     let (mut count, mut unknown) = (0, Vec::new());
-    for document in documents() {
-        for span in spans(&fs::read_to_string(&document).expect("it can be read")) {
+    // That page is made of the table itself.
+    for document in documents().iter().filter(|it| !it.ends_with("command-table.md")) {
+        for span in spans(&fs::read_to_string(document).expect("it can be read")) {
             let mut parts = span.split(' ');
             let (first, second) = (parts.next().unwrap_or_default(), parts.next());
             let Some(second) = second.filter(|_| is_upper(first)) else { continue };
