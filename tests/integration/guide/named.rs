@@ -1,6 +1,6 @@
 //! The commands and settings that the guide names within its sentences: each is there.
 
-use super::documents;
+use super::{documents, root};
 use crate::support::Server;
 use std::collections::BTreeSet;
 use std::fs;
@@ -51,4 +51,16 @@ fn every_command_that_a_sentence_names_is_there() {
     }
     assert!(unknown.is_empty(), "{unknown:#?}");
     assert!(100 <= count, "{count} commands");
+}
+
+#[test]
+fn every_rule_for_prometheus_has_a_place_in_the_guide() {
+    let read = |it: &str| fs::read_to_string(root().join(it)).expect("it can be read");
+    let (rules, guide) = (read("config/alerts.yml"), read("config/docs/alerts.md"));
+    let named = rules.lines().filter_map(|it| it.split_once("- alert: "));
+    let names: Vec<&str> = named.map(|it| it.1).collect();
+    assert!(10 <= names.len(), "{names:?}");
+    for name in names {
+        assert!(guide.contains(&format!("`{name}`")), "{name}");
+    }
 }

@@ -26,7 +26,8 @@ const DATA: &str = "/var/lib/";
 /// What shows how something stands is asked again until it stands as it is shown.
 const SETTLES: Duration = Duration::from_secs(15);
 /// Words of commands that change nothing, which may be asked again.
-const LOOKS: &[&str] = &["curl ", " INFO", " ROLE", " GET ", "PROXY NODES", "PROXY ALERTS", " WAIT "];
+const LOOKS: &[&str] =
+    &["curl ", " INFO", " ROLE", " GET ", "PROXY NODES", "PROXY ALERTS", " WAIT "];
 /// First words of commands that a test cannot run: they install, or need systemd or a registry.
 /// `tests/package.rs` builds the package, installs it, and starts what the unit file says.
 const NOT_HERE: &[&str] =
