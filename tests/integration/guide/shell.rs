@@ -103,6 +103,10 @@ impl Place {
             words.push(known);
         }
         let port = port.unwrap_or_else(|| panic!("{line}: --port says where it will answer"));
+        // The one before it at this port was told to end, and may not be done.
+        if let Some(at) = self.servers.iter().position(|it| it.port() == port) {
+            self.servers.swap_remove(at).until_ended();
+        }
         self.servers.push(Server::of_at(port, &words.join(" ")));
     }
 
