@@ -3,7 +3,12 @@
 //!
 //! A block fenced as `redis` holds commands behind `> ` and what redis-cli shows for them, where
 //! `…` stands for anything. `redis above` runs with the configuration of the last `toml` block,
-//! other blocks with the default one and no keys. `python` and `js` blocks run to their end.
+//! other blocks with the default one and no keys. `python` and `js` blocks run to their end. The
+//! blocks of a shell have rules of their own.
+
+mod links;
+mod named;
+mod shell;
 
 use crate::support::on_disk::Dir;
 use crate::support::{Server, python};
