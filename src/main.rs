@@ -18,7 +18,8 @@ use entourage::runtime::{clock, process, tasks};
 use entourage::server::{
     AofRepair, Listener, Opened, Predecessor, ServiceManager, Store, Threads, WayIn,
     ask_for_freshness, check_aof, cron, drain, end, evict, follow, keep_files, listen, open,
-    open_for_upgrade, share, start_feeds, start_upstream, take_files, tell_manager,
+    open_for_upgrade, share, start_feeds, start_upstream, still_configured, take_files,
+    tell_manager,
 };
 use entourage::session::TokenSigner;
 use entourage::state::{
@@ -162,7 +163,7 @@ fn serve(
         None => config.server.upgrade_socket.clone(),
     };
     let opened = open(&config, passed)?;
-    let shared = share(&opened).map_err(|why| format!("cannot share a socket: {why}"))?;
+    let shared = share(&opened, &config).map_err(|why| format!("cannot share a socket: {why}"))?;
     let Opened { listeners, http } = opened;
     let by_upgrade = match upgrade_path.as_str() {
         "" => None,
@@ -306,7 +307,7 @@ async fn find_predecessor(
     let mut predecessor = Predecessor::find(&config.server.upgrade_socket).await?;
     predecessor.check_dir(&config.set.disk.dir)?;
     let sockets = predecessor.sockets().await?;
-    Ok((Some(predecessor), sockets))
+    Ok((Some(predecessor), still_configured(config, sockets)))
 }
 
 /// What is taken over.

@@ -303,7 +303,8 @@ impl ReplicaSet {
     }
 
     /// A replica on the wire, before it is sent anything. Past `bytes_max` stream bytes that it has
-    /// not taken, it is disconnected; 0 for no bound. One that is reached at a path is of an upgrade.
+    /// not taken, it is disconnected; 0 for no bound. One that is reached at a path is the other
+    /// process of an upgrade.
     pub fn add_wire_follower(&self, name: String, bytes_max: u64) -> FollowerId {
         let kind = match name.starts_with('/') {
             true => FollowerKind::Upgrade,

@@ -118,14 +118,15 @@ impl Acceptor {
         Socket::accepted(stream.into_inner()?, &tls())
     }
 
-    /// The same socket under this name, for another process.
-    pub fn share(&self, name: &str) -> io::Result<PassedSocket> {
+    /// The same socket under this name, and with the address that the configuration has for it, for
+    /// another process.
+    pub fn share(&self, name: &str, configured: String) -> io::Result<PassedSocket> {
         let descriptor = match self {
             Acceptor::Tcp(it) => it.as_fd().try_clone_to_owned(),
             Acceptor::Unix(it) | Acceptor::Passed(it) => it.as_fd().try_clone_to_owned(),
         };
         let owns_path = matches!(self, Acceptor::Unix(_));
-        Ok(PassedSocket { name: name.to_owned(), owns_path, descriptor: descriptor? })
+        Ok(PassedSocket { name: name.to_owned(), configured, owns_path, descriptor: descriptor? })
     }
 
     /// Takes its path away, for others to see that nobody listens.

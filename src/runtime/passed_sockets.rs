@@ -24,6 +24,9 @@ const SOCKETS_MAX: usize = 64;
 pub struct PassedSocket {
     /// What it is called; empty where it has no name.
     pub name: String,
+    /// The address that the configuration has for it at the process that has sent it; empty where
+    /// none has.
+    pub configured: String,
     /// It has a path, which is ours to take away in the end.
     pub owns_path: bool,
     /// It.
@@ -56,7 +59,7 @@ fn take(number: RawFd, name: String) -> Result<PassedSocket, String> {
     // which has not opened it and takes it this once: nobody else has it. No safe function takes
     // over what a parent has opened.
     let descriptor = unsafe { OwnedFd::from_raw_fd(number) };
-    Ok(PassedSocket { name, owns_path: false, descriptor })
+    Ok(PassedSocket { name, configured: String::new(), owns_path: false, descriptor })
 }
 
 /// Bytes of the names of all sockets that are sent at most.
@@ -72,7 +75,7 @@ const OTHER: char = '-';
 pub fn send_sockets(path: &Path, sockets: &[PassedSocket]) -> io::Result<()> {
     let line = |it: &PassedSocket| {
         let kind = if it.owns_path { OWN } else { OTHER };
-        format!("{kind}{}\n", it.name)
+        format!("{kind}{}\t{}\n", it.name, it.configured)
     };
     let names: String = sockets.iter().map(line).collect();
     if SOCKETS_MAX < sockets.len() || NAMES_BYTES_MAX < names.len() {
@@ -132,23 +135,27 @@ impl SocketsInbox {
         let wrong = || io::Error::new(ErrorKind::InvalidData, "what came are no sockets");
         let text = std::str::from_utf8(&names[..count]).map_err(|_| wrong())?;
         let names = text.strip_suffix('\n').ok_or_else(wrong)?.lines();
-        let names: Vec<(&str, bool)> = names
-            .map(|it| match (it.strip_prefix(OWN), it.strip_prefix(OTHER)) {
-                (Some(name), _) => Ok((name, true)),
-                (_, Some(name)) => Ok((name, false)),
-                _ => Err(wrong()),
+        let names: Vec<(&str, &str, bool)> = names
+            .map(|it| {
+                let (name, configured) = it.split_once('\t')?;
+                match (name.strip_prefix(OWN), name.strip_prefix(OTHER)) {
+                    (Some(name), _) => Some((name, configured, true)),
+                    (_, name) => Some((name?, configured, false)),
+                }
             })
-            .collect::<io::Result<_>>()?;
+            .collect::<Option<_>>()
+            .ok_or_else(wrong)?;
         if names.len() != descriptors.len() {
             return Err(wrong());
         }
         let sockets = names.into_iter().zip(descriptors);
-        let socket = |((name, owns_path), descriptor): ((&str, bool), OwnedFd)| PassedSocket {
+        let sockets = sockets.map(|((name, configured, owns_path), descriptor)| PassedSocket {
             name: name.to_owned(),
+            configured: configured.to_owned(),
             owns_path,
             descriptor,
-        };
-        Ok(sockets.map(socket).collect())
+        });
+        Ok(sockets.collect())
     }
 }
 
@@ -171,8 +178,18 @@ mod tests {
         let address = tcp.local_addr().unwrap();
         let unix = UnixListener::bind(dir.path().join("own")).unwrap();
         let sent = [
-            PassedSocket { name: "a b".into(), owns_path: false, descriptor: tcp.into() },
-            PassedSocket { name: "/own".into(), owns_path: true, descriptor: unix.into() },
+            PassedSocket {
+                name: "a b".into(),
+                configured: "127.0.0.1:0".into(),
+                owns_path: false,
+                descriptor: tcp.into(),
+            },
+            PassedSocket {
+                name: "/own".into(),
+                configured: String::new(),
+                owns_path: true,
+                descriptor: unix.into(),
+            },
         ];
         for sockets in [&sent[..], &[]] {
             let inbox = SocketsInbox::at(&path).unwrap();
@@ -181,7 +198,9 @@ mod tests {
             let taken = inbox.take().unwrap();
             assert!(!path.exists());
             let names = |of: &[PassedSocket]| -> Vec<_> {
-                of.iter().map(|it| (it.name.clone(), it.owns_path)).collect()
+                of.iter()
+                    .map(|it| format!("{} {} {}", it.name, it.configured, it.owns_path))
+                    .collect()
             };
             assert_eq!(names(&taken), names(sockets));
             let Some(first) = taken.into_iter().next() else { continue };
@@ -195,7 +214,7 @@ mod tests {
         use std::io::Write;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("inbox");
-        for text in ["", "x", "-a\n\n", "a\n\n"] {
+        for text in ["", "x", "-a\tb\n\n", "-a\n\n", "a\tb\n\n"] {
             let inbox = SocketsInbox::at(&path).unwrap();
             UnixStream::connect(&path).unwrap().write_all(text.as_bytes()).unwrap();
             assert!(inbox.take().is_err(), "{text:?}");

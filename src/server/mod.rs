@@ -47,7 +47,7 @@ pub use eviction::evict;
 pub use follow::follow;
 pub use fresh::ask_for_freshness;
 pub use listener::{Listener, WayIn, listen};
-pub use open::{Opened, open, open_for_upgrade, share};
+pub use open::{Opened, open, open_for_upgrade, share, still_configured};
 pub use placement::Threads;
 pub use service::{ServiceManager, tell_manager};
 pub use take_over::{Predecessor, take_files};

@@ -81,9 +81,26 @@ pub fn open_for_upgrade(path: &str) -> Result<Listener, String> {
 }
 
 /// These sockets, for who takes our place.
-pub fn share(opened: &Opened) -> std::io::Result<Vec<PassedSocket>> {
-    let of_clients = opened.listeners.iter().map(|it| it.acceptor.share(&it.way.listener));
-    of_clients.chain(opened.http.iter().map(|it| it.share(HTTP))).collect()
+pub fn share(opened: &Opened, config: &Config) -> std::io::Result<Vec<PassedSocket>> {
+    let share = |acceptor: &Acceptor, name: &str| {
+        acceptor.share(name, configured(config, name).unwrap_or_default())
+    };
+    let of_clients = opened.listeners.iter().map(|it| share(&it.acceptor, &it.way.listener));
+    of_clients.chain(opened.http.iter().map(|it| share(it, HTTP))).collect()
+}
+
+/// Those of another process' sockets that this configuration has, too, at the same address. The
+/// others stay that process' as long as it lives.
+pub fn still_configured(config: &Config, mut sockets: Vec<PassedSocket>) -> Vec<PassedSocket> {
+    sockets.retain(|it| configured(config, &it.name).as_ref() == Some(&it.configured));
+    sockets
+}
+
+/// The address that is written for the socket of this name.
+fn configured(config: &Config, name: &str) -> Option<String> {
+    let listener = config.listeners.iter().find(|it| it.name == name);
+    let of_http = || config.http.bind.filter(|_| name == HTTP).map(|it| it.to_string());
+    listener.map(|it| it.at.to_string()).or_else(of_http)
 }
 
 fn open_at(listener: &config::Listener) -> Result<Acceptor, String> {
@@ -148,6 +165,27 @@ mod tests {
         let text = "[[listener]]\nname = 'main'\nbind = '127.0.0.1:1'\n\
                     [[listener]]\nname = 'tls'\nbind = '127.0.0.1:2'\n[[listener]]\nunix = '/s'\n";
         purposes(names, &Config::parse("", text).unwrap().listeners)
+    }
+
+    #[test]
+    fn what_another_process_listens_at_is_kept_where_it_is_written_the_same() {
+        let config = |text: &str| Config::parse("", text).unwrap();
+        let socket = |name: &str, configured: &str| PassedSocket {
+            name: name.into(),
+            configured: configured.into(),
+            owns_path: false,
+            descriptor: std::net::TcpListener::bind("127.0.0.1:0").unwrap().into(),
+        };
+        let now = config(
+            "[[listener]]\nname = 'a'\nbind = '127.0.0.1:1'\n[[listener]]\nunix = '/s'\n\
+             [http]\nbind = '127.0.0.1:9'\n",
+        );
+        let sent = [("a", "127.0.0.1:1"), ("a", "127.0.0.1:2"), ("/s", "/s"), ("gone", "/gone")];
+        let sent = sent.into_iter().chain([("http", "127.0.0.1:9"), ("http", "127.0.0.1:8")]);
+        let kept = still_configured(&now, sent.map(|it| socket(it.0, it.1)).collect());
+        let kept: Vec<_> = kept.iter().map(|it| it.configured.as_str()).collect();
+        assert_eq!(kept, ["127.0.0.1:1", "/s", "127.0.0.1:9"]);
+        assert!(still_configured(&config(""), vec![socket("http", "127.0.0.1:9")]).is_empty());
     }
 
     #[test]

@@ -121,6 +121,9 @@ impl Predecessor {
             if process::has_ended(self.pid) {
                 return Err("the process to take over from has ended".to_owned());
             }
+            if server.is_closing() {
+                return Err("it was told to end".to_owned());
+            }
             tasks::sleep(LOOK_EVERY).await;
         }
     }
@@ -164,8 +167,8 @@ impl Predecessor {
         match is_same || self.is_upstream {
             true => Ok(()),
             false => Err(format!(
-                "set.dir = {dir}: an upgrade goes on with the files in {:?}; name another directory \
-                 after it",
+                "set.dir = {dir}: an upgrade goes on with the files in {:?}; move them at another \
+                 time",
                 self.dir
             )),
         }

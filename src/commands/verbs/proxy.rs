@@ -167,7 +167,7 @@ const SUBCOMMANDS: &[SessionRow] = &[
         Group::Proxy,
         SINCE,
         "O(N) where N is what the other process has still to apply",
-        "Hands this process' place over to the process that asks, over the upgrade socket.",
+        "Lets the process that asks, over the upgrade socket, take this one's place.",
         "<BEGIN | SOCKETS path | ROLE path | END pid>",
     ),
 ];

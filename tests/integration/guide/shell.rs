@@ -83,7 +83,10 @@ impl Place {
             return;
         };
         for path in block.text.split('"').filter_map(|it| it.strip_prefix(DATA)) {
-            fs::create_dir_all(self.dir.join(path)).expect("it is ours");
+            let path = self.dir.join(path);
+            let is_socket = path.extension().is_some_and(|it| it == "sock");
+            let dir = if is_socket { path.parent().expect("a directory") } else { &path };
+            fs::create_dir_all(dir).expect("it is ours");
         }
         self.dir.file(name, self.here(&block.text));
     }
@@ -103,11 +106,19 @@ impl Place {
             words.push(known);
         }
         let port = port.unwrap_or_else(|| panic!("{line}: --port says where it will answer"));
-        // The one before it at this port was told to end, and may not be done.
-        if let Some(at) = self.servers.iter().position(|it| it.port() == port) {
-            self.servers.swap_remove(at).until_ended();
-        }
-        self.servers.push(Server::of_at(port, &words.join(" ")));
+        let before = self.servers.iter().position(|it| it.port() == port);
+        let before = before.map(|it| self.servers.swap_remove(it));
+        let line = words.join(" ");
+        let server = if words.iter().any(|it| it == "--upgrade") {
+            let server = Server::of_at(port, &line);
+            before.expect("one to take over from").until_ended();
+            server
+        } else {
+            // It was told to end, and may not be done.
+            let _ = before.map(Server::until_ended);
+            Server::of_at(port, &line)
+        };
+        self.servers.push(server);
     }
 
     /// Runs a command: whether it ended well, and what it has shown.
