@@ -31,6 +31,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -209,21 +210,23 @@ fn serve(
     });
     let threads = Arc::new(threads.map_err(|why| format!("cannot start workers: {why}"))?);
     start_upstream(&server, &threads);
+    let manager = service_manager().map(Arc::new);
     match predecessor {
         None => {
             write_pid_file(&server)?;
             let all = listeners.into_iter().chain(by_upgrade).collect();
-            tasks::spawn(attend(server.clone(), threads.clone(), all));
+            tasks::spawn(attend(server.clone(), threads.clone(), all, manager.clone()));
         }
         Some(predecessor) => {
             if let Some(it) = by_upgrade {
                 tasks::spawn(listen(server.clone(), threads.clone(), it));
             }
-            let place = Place { listeners, http, predecessor };
-            tasks::spawn(take_place(server.clone(), threads.clone(), place));
+            server.upgrade.await_files(!server.settings().set.disk.dir.is_empty());
+            let manager = manager.clone();
+            let takeover = Takeover { listeners, http, predecessor, manager };
+            tasks::spawn(take_place(server.clone(), threads.clone(), takeover));
         }
     }
-    let manager = service_manager().map(Arc::new);
     if let Some(manager) = &manager {
         tasks::spawn(tell_manager(server.clone(), threads, manager.clone()));
     }
@@ -311,36 +314,32 @@ async fn find_predecessor(
 }
 
 /// What is taken over.
-struct Place {
+struct Takeover {
     listeners: Vec<Listener>,
     http: Option<Acceptor>,
     predecessor: Predecessor,
+    manager: Option<Arc<ServiceManager>>,
 }
 
-/// Takes the place of another process. Until its role is ours it goes on as if nothing were, and
-/// whatever fails ends us alone.
-async fn take_place(server: Arc<Server>, threads: Arc<Threads>, place: Place) {
-    let Place { listeners, http, mut predecessor } = place;
-    let fail = |why: String| -> ! {
-        log::error!("event=upgrade-failed why={why:?}");
-        process::remove_socket(Path::new(&server.upgrade.path()));
-        process::exit(1)
-    };
+/// Takes the place of another process. Until that one is told to end it goes on as if nothing were,
+/// and whatever fails ends us alone.
+async fn take_place(server: Arc<Server>, threads: Arc<Threads>, takeover: Takeover) {
+    let Takeover { listeners, http, mut predecessor, manager } = takeover;
     let taken = async {
         predecessor.until_in_step(&server).await?;
         predecessor.take_role(&server).await?;
-        start_http(&server, http)
+        predecessor.end().await
     };
     if let Err(why) = taken.await {
-        fail(why);
-    }
-    tasks::spawn(attend(server.clone(), threads.clone(), listeners));
-    if let Err(why) = predecessor.end().await {
-        // It has gone, or goes: clients are served here.
         log::error!("event=upgrade-failed why={why:?}");
+        process::remove_socket(Path::new(&server.upgrade.path()));
+        process::exit(1)
     }
-    let pid = predecessor.pid();
-    tasks::spawn(take_files(server.clone(), pid));
+    tasks::spawn(take_files(server.clone(), predecessor.pid()));
+    tasks::spawn(attend(server.clone(), threads.clone(), listeners, manager));
+    if let Err(why) = start_http(&server, http) {
+        log::error!("event=http-not-served why={why:?}");
+    }
     predecessor.until_ended().await;
     if let Err(why) = write_pid_file(&server) {
         log::error!("event=pid-file-not-written why={why:?}");
@@ -363,8 +362,16 @@ fn reopen_upgrade_socket(server: &Arc<Server>, threads: &Arc<Threads>) {
 
 /// Starts another process that takes our place: the program may be a newer one by now.
 fn start_successor(server: &Server) {
-    if server.settings().server.upgrade_socket.is_empty() {
-        log::warn!("event=signal name=SIGUSR2 action=none why=server.upgrade-socket is not set");
+    let why_not = match server.upgrade.path().is_empty() {
+        true => Some("server.upgrade-socket is not set"),
+        false if process::id() == 1 => Some("the first process of its system has no successor"),
+        false if server.upgrade.claimed_by().is_some_and(|it| !process::has_ended(it)) => {
+            Some("another process takes over already")
+        }
+        false => None,
+    };
+    if let Some(why) = why_not {
+        log::warn!("event=signal name=SIGUSR2 action=none why={why}");
         return;
     }
     let started = process::start_again("--upgrade").and_then(|(pid, wait)| {
@@ -405,10 +412,19 @@ fn until_told_to_end(
 }
 
 /// Listens until the server is closed, then exits once it is empty.
-async fn attend(server: Arc<Server>, threads: Arc<Threads>, listeners: Vec<Listener>) {
+async fn attend(
+    server: Arc<Server>,
+    threads: Arc<Threads>,
+    listeners: Vec<Listener>,
+    manager: Option<Arc<ServiceManager>>,
+) {
     let listen_at = |it| listen(server.clone(), threads.clone(), it);
     join_all(listeners.into_iter().map(listen_at)).await;
     if server.upgrade.successor().is_some() {
+        // Before this process ends, or the service would end with it.
+        if let Some(manager) = &manager {
+            manager.tell_end(&server);
+        }
         // Its clients' replies may wait for what is on disk.
         finish_files(&server).await;
         drain(&server).await;
@@ -422,6 +438,10 @@ async fn attend(server: Arc<Server>, threads: Arc<Threads>, listeners: Vec<Liste
 }
 
 async fn finish_files(server: &Server) {
+    let until = clock::mono_now().plus(server.settings().server.shutdown_timeout);
+    while server.upgrade.awaits_files() && clock::mono_now() < until {
+        tasks::sleep(Duration::from_millis(5)).await;
+    }
     if server.disk().is_some() {
         server.persistence.ask(|it| it.finish = true);
         server.wake_disk();

@@ -32,7 +32,7 @@ impl RemoteAddress {
 
     /// Whether it is a unix socket of this machine.
     pub fn is_path(&self) -> bool {
-        self.host.starts_with('/')
+        self.port == 0 && self.host.starts_with('/')
     }
 
     /// Reads `host:port`, `[::1]:port`, or Redis' `host port`; `None` for anything else.

@@ -141,9 +141,11 @@ impl ReplicaSet {
         log.resume(id, from).then_some(here)
     }
 
-    /// The database that is selected at the end of the stream of another master.
-    pub fn repeated_db(&self) -> Option<usize> {
-        self.log.lock().repeated_db()
+    /// Where the stream of another master ends here, and the database that is selected there,
+    /// unless it says that next.
+    pub fn repeated_end(&self) -> (Offset, Option<usize>) {
+        let log = self.log.lock();
+        (log.head(), log.repeated_db())
     }
 
     /// The file is sent the stream behind its snapshot.

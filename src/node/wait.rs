@@ -142,6 +142,7 @@ mod tests {
     use crate::engine::Thresholds;
     use crate::node::member_state::Hold;
     use crate::node::{ApplyBudget, new_replid};
+    use crate::replication::FollowerKind;
     use parking_lot::Mutex;
 
     #[derive(Default)]
@@ -329,7 +330,7 @@ mod tests {
             (Condition::Never, false),
         ] {
             let (set, woken) = (set(), Arc::new(Woken::default()));
-            set.add_wire_follower("127.0.0.1:7001".into(), 0);
+            set.add_wire_follower(FollowerKind::Wire, "127.0.0.1:7001".into(), 0);
             let head = write(&set);
             let _wait = set.wait_for(condition, head, woken, BlockId(1));
             assert_eq!(head < set.head(), asks, "{condition:?}");

@@ -303,13 +303,13 @@ impl ReplicaSet {
     }
 
     /// A replica on the wire, before it is sent anything. Past `bytes_max` stream bytes that it has
-    /// not taken, it is disconnected; 0 for no bound. One that is reached at a path is the other
-    /// process of an upgrade.
-    pub fn add_wire_follower(&self, name: String, bytes_max: u64) -> FollowerId {
-        let kind = match name.starts_with('/') {
-            true => FollowerKind::Upgrade,
-            false => FollowerKind::Wire,
-        };
+    /// not taken, it is disconnected; 0 for no bound.
+    pub fn add_wire_follower(
+        &self,
+        kind: FollowerKind,
+        name: String,
+        bytes_max: u64,
+    ) -> FollowerId {
         let id = self.add_follower(kind, name);
         self.bound_wire(id, bytes_max);
         id
@@ -438,10 +438,10 @@ mod tests {
     fn hosted_replicas_count_until_one_on_the_wire_has_synced_in_this_history() {
         let set = set(1);
         assert!(set.counts_hosted());
-        let sync = |name: &str| set.note_synced(set.add_wire_follower(name.to_owned(), 0));
-        sync("/upgrade.sock:0");
+        let sync = |kind| set.note_synced(set.add_wire_follower(kind, "n".to_owned(), 0));
+        sync(FollowerKind::Upgrade);
         assert!(set.counts_hosted(), "that is no replica");
-        sync("127.0.0.1:7001");
+        sync(FollowerKind::Wire);
         assert!(!set.counts_hosted());
         set.fail_over(set.member(MemberId(1))).unwrap();
         assert!(set.counts_hosted(), "nobody has synced in the new one");
@@ -470,7 +470,7 @@ mod tests {
         };
         assert_eq!(told(&|| set.tell_wire()), [false, false]);
         assert_eq!(told(&|| set.tell_wire_in_turn()), [false, false]);
-        set.add_wire_follower("127.0.0.1:7001".into(), 0);
+        set.add_wire_follower(FollowerKind::Wire, "127.0.0.1:7001".into(), 0);
         assert_eq!(told(&|| set.tell_wire()), [true, true]);
         assert_eq!(told(&|| set.tell_wire_in_turn()), [true, true]);
         set.set_file_first(true);

@@ -41,22 +41,26 @@ pub fn position_note(at: Position) -> String {
 }
 
 /// The lines behind all that was written, where another process goes on with the file: where in the
-/// stream it ends, and which database is selected there.
-pub fn end_note(at: Position, db: usize) -> String {
+/// stream it ends, and which database is selected there, unless the stream says that next.
+pub fn end_note(at: Position, db: Option<usize>) -> String {
+    let db = db.map_or_else(String::new, |it| it.to_string());
     format!("{DATABASE}{db}\r\n{}", position_note(at))
 }
 
 const DATABASE: &str = "#DB:";
 
 /// What [`end_note`] has said, if the last bytes of a file are one.
-pub fn read_end_note(last: &[u8]) -> Option<(Position, usize)> {
+pub fn read_end_note(last: &[u8]) -> Option<(Position, Option<usize>)> {
     let text = last.strip_suffix(b"\r\n")?;
     let mut lines = text.rsplit(|it| *it == b'\n');
     let (at, db) = (annotation(lines.next()?), lines.next()?.trim_ascii_end());
     let Annotation::Position(at) = at else { return None };
     let db = db.strip_prefix(DATABASE.as_bytes())?;
+    if db.is_empty() {
+        return Some((at, None));
+    }
     let db = std::str::from_utf8(db).ok()?.parse().ok()?;
-    (db < DATABASES).then_some((at, db))
+    (db < DATABASES).then_some((at, Some(db)))
 }
 
 #[cfg(test)]
@@ -69,14 +73,14 @@ mod tests {
         let at = Position { replid: ReplId::new([7; 20]), offset: Offset::new(99) };
         assert_eq!(annotation(position_note(at).as_bytes()), Annotation::Position(at));
         assert_eq!(annotation(time_note(5).as_bytes()), Annotation::Time(5));
-        let end = format!("*1\r\n$4\r\nPING\r\n{}", end_note(at, 3));
-        assert_eq!(read_end_note(end.as_bytes()), Some((at, 3)));
-        assert_eq!(read_end_note(end_note(at, 0).as_bytes()), Some((at, 0)));
+        let end = format!("*1\r\n$4\r\nPING\r\n{}", end_note(at, Some(3)));
+        assert_eq!(read_end_note(end.as_bytes()), Some((at, Some(3))));
+        assert_eq!(read_end_note(end_note(at, None).as_bytes()), Some((at, None)));
         let cut = &end.as_bytes()[..end.len() - 1];
         for other in [cut, b"", b"\r\n", position_note(at).as_bytes()] {
             assert_eq!(read_end_note(other), None);
         }
-        assert_eq!(read_end_note(end_note(at, 99).as_bytes()), None);
+        assert_eq!(read_end_note(end_note(at, Some(99)).as_bytes()), None);
         for other in ["#", "#TS:", "#TS:x\r\n", "#REPL:1:2\r\n", "# hello"] {
             assert_eq!(annotation(other.as_bytes()), Annotation::Other, "{other}");
         }

@@ -25,7 +25,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Listens at a path that has this mode from its first moment on, whatever the umask.
-fn listen_with_mode(path: &Path, mode: u32) -> io::Result<UnixListener> {
+pub(super) fn listen_with_mode(path: &Path, mode: u32) -> io::Result<UnixListener> {
     let (socket, mode) = (socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?, mode.into());
     // The system makes the path with the mode of its socket, less the umask: never with more.
     fchmod(&socket, mode)?;

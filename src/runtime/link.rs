@@ -26,13 +26,14 @@ pub trait Exchange {
 }
 
 impl Link {
-    /// Connects to a port of another machine, or of this one. A host that begins with `/` is the
-    /// path of a unix socket.
+    /// Connects to the unix socket at this path.
+    pub async fn connect_path(path: &str) -> io::Result<Link> {
+        let socket = Async::<UnixStream>::connect(path).await?;
+        Link::of(Socket::Unix(socket.into_inner()?))
+    }
+
+    /// Connects to a port of another machine, or of this one.
     pub async fn connect(host: &str, port: u16) -> io::Result<Link> {
-        if host.starts_with('/') {
-            let socket = Async::<UnixStream>::connect(host).await?;
-            return Link::of(Socket::Unix(socket.into_inner()?));
-        }
         Link::of(Socket::tcp(connect(host, port).await?)?)
     }
 

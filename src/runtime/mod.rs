@@ -2,6 +2,7 @@
 //! room that names async-std and its reactor, so that a sibling could take their place.
 
 pub mod acceptor;
+pub mod sent_sockets;
 pub mod allocation;
 pub mod clock;
 pub mod disk;

@@ -51,7 +51,11 @@ fn last_snapshot(server: &Server, order: EndOrder) -> Result<LastSnapshot, Strin
     let settings = server.settings();
     let disk_settings = &settings.set.disk;
     let wanted = order.saves.unwrap_or(!disk_settings.save.is_empty());
-    let Some(disk) = server.disk() else { return Ok(LastSnapshot::Unwanted) };
+    let Some(disk) = server.disk() else {
+        // A directory that is still to come from the process before gets it behind that.
+        let is_late = wanted && server.upgrade.awaits_files();
+        return Ok(if is_late { LastSnapshot::Wanted } else { LastSnapshot::Unwanted });
+    };
     if server.set.is_loading() {
         // What there is by now is on disk; of the rest a snapshot is made behind the load.
         return Ok(if wanted { LastSnapshot::Wanted } else { LastSnapshot::Unwanted });

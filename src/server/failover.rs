@@ -12,7 +12,7 @@ use crate::base::position::Offset;
 use crate::base::remote_address::RemoteAddress;
 use crate::base::time::MonoUs;
 use crate::node::{FollowerStatus, PauseMode};
-use crate::replication::REFUSALS;
+use crate::replication::{FollowerKind, REFUSALS};
 use crate::runtime::{clock, tasks};
 use crate::state::{FailoverOrder, FailoverPhase, Server};
 use std::sync::Arc;
@@ -69,7 +69,7 @@ async fn find_candidate(
         if server.failovers.is_aborted() {
             return Err("aborted");
         }
-        let replicas = online(server, now);
+        let replicas = online(server, order, now);
         let is_meant = |it: &&FollowerStatus| match &order.to {
             Some((host, port)) => it.name == format!("{host}:{port}"),
             None => true,
@@ -77,11 +77,12 @@ async fn find_candidate(
         let head = server.set.head();
         let has_all = |it: &&FollowerStatus| is_meant(it) && it.acked == head;
         if let Some(candidate) = replicas.iter().find(has_all) {
-            return address_of(candidate).ok_or("the replica has not said where it listens");
+            return address_of(candidate, order).ok_or("the replica has not said where it listens");
         }
         if until.is_some_and(|it| it <= now) {
             let forced = order.is_forced.then(|| replicas.iter().find(is_meant)).flatten();
-            return forced.and_then(address_of).ok_or("no replica has got everything in time");
+            let address = forced.and_then(|it| address_of(it, order));
+            return address.ok_or("no replica has got everything in time");
         }
         ask_once(server, head, &mut asked_at, now);
         tasks::sleep(LOOK_EVERY).await;
@@ -97,17 +98,21 @@ fn ask_once(server: &Server, head: Offset, asked_at: &mut Option<Offset>, now: M
     }
 }
 
-fn online(server: &Server, now: MonoUs) -> Vec<FollowerStatus> {
+/// Who may take over: a replica, or, where the order names a path, the other process of an upgrade.
+fn online(server: &Server, order: &FailoverOrder, now: MonoUs) -> Vec<FollowerStatus> {
+    let kind = match order.is_upgrade {
+        true => FollowerKind::Upgrade,
+        false => FollowerKind::Wire,
+    };
     let mut all = server.set.followers(now);
-    all.retain(|it| it.is_on_wire() && it.state.is_online());
+    all.retain(|it| it.kind == kind && it.state.is_online());
     all
 }
 
-fn address_of(replica: &FollowerStatus) -> Option<RemoteAddress> {
+fn address_of(replica: &FollowerStatus, order: &FailoverOrder) -> Option<RemoteAddress> {
     let (host, port) = replica.address();
-    let port = port.parse().ok()?;
-    let address = RemoteAddress { host: host.to_owned(), port };
-    (port != 0 || address.is_path()).then_some(address)
+    let port = port.parse().ok().filter(|it| *it != 0 || order.is_upgrade)?;
+    Some(RemoteAddress { host: host.to_owned(), port })
 }
 
 async fn become_replica_of(

@@ -1,7 +1,7 @@
 //! The task that keeps the link to a remote master: it carries bytes, time and work between the
 //! socket, the link's state machine and the set, and connects anew when the link has ended.
 
-use super::master_connection::MasterConnection;
+use super::master_connection::{MasterConnection, connect_to_master};
 use crate::base::position::Position;
 use crate::base::random::Random;
 use crate::base::time::MonoUs;
@@ -213,9 +213,8 @@ impl Follower {
         self.enter(LinkPhase::Connecting);
         let config = self.config();
         let address = &self.remote.address;
-        let tls = self.server.tls.master().filter(|_| !address.is_path());
-        let socket = Link::connect_as(&address.host, address.port, tls.as_ref());
-        let socket = tasks::within(config.timeout, socket).await.ok_or(LinkFault::Silent)?;
+        let socket = tasks::within(config.timeout, connect_to_master(&self.server, address));
+        let socket = socket.await.ok_or(LinkFault::Silent)?;
         let socket = socket.map_err(Broken::from)?;
         self.enter(LinkPhase::Handshake);
         let (has, db) = self.server.set.resume_from();

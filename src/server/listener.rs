@@ -79,7 +79,7 @@ pub async fn listen(server: Arc<Server>, threads: Arc<Threads>, listener: Listen
         }
     }
     // A path that another process listens at now is that one's to take away.
-    if server.upgrade.successor().is_none() || listener.way.is_trusted {
+    if server.upgrade.claimed_by().is_none() || listener.way.is_trusted {
         listener.acceptor.leave();
     }
 }

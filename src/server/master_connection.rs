@@ -178,11 +178,7 @@ async fn open_at(
     there: &RemoteAddress,
     of: &RemoteAddress,
 ) -> Result<(MasterConnection, Vec<u8>), Fault> {
-    let tls = match server.upstream {
-        Some(_) => server.tls.upstream(),
-        None => server.tls.master().filter(|_| !there.is_path()),
-    };
-    let link = Link::connect_as(&there.host, there.port, tls.as_ref()).await?;
+    let link = connect_to_master(server, there).await?;
     let connection = MasterConnection { link, of: of.clone(), master: Mutex::new(found(None)) };
     let settings = server.settings();
     let mut hello: Vec<Vec<&str>> = Vec::new();
@@ -215,13 +211,26 @@ async fn open_at(
     Ok((connection, role))
 }
 
+/// Connects to a master, which is the other process of an upgrade where it has a path.
+pub async fn connect_to_master(server: &Server, there: &RemoteAddress) -> io::Result<Link> {
+    if there.is_path() {
+        return Link::connect_path(&there.host).await;
+    }
+    let tls = match server.upstream {
+        Some(_) => server.tls.upstream(),
+        None => server.tls.master(),
+    };
+    Link::connect_as(&there.host, there.port, tls.as_ref()).await
+}
+
 /// Whom a server follows, by the reply of ROLE: `slave <host> <port> …`.
 fn master_of(role: &[u8]) -> Option<(String, u16)> {
     let text = std::str::from_utf8(role).ok()?;
     let mut lines = text.split("\r\n");
     let [kind, host, port] = [lines.nth(2)?, lines.nth(1)?, lines.next()?];
     let port = port.strip_prefix(':')?.parse().ok()?;
-    (kind == "slave").then(|| (host.to_owned(), port))
+    // A path is one of its own machine's, and its own affair.
+    (kind == "slave" && port != 0).then(|| (host.to_owned(), port))
 }
 
 #[cfg(test)]
@@ -232,6 +241,7 @@ mod tests {
     fn a_replica_tells_its_master() {
         let role = b"*5\r\n$5\r\nslave\r\n$9\r\n127.0.0.1\r\n:6379\r\n$9\r\nconnected\r\n:5\r\n";
         assert_eq!(master_of(role), Some(("127.0.0.1".to_owned(), 6379)));
+        assert_eq!(master_of(b"*5\r\n$5\r\nslave\r\n$2\r\n/a\r\n:0\r\n$1\r\nx\r\n:5\r\n"), None);
         assert_eq!(master_of(b"*3\r\n$6\r\nmaster\r\n:77\r\n*0\r\n"), None);
         assert_eq!(master_of(b"*1\r\n$8\r\nsentinel\r\n"), None);
     }

@@ -4,6 +4,7 @@ use super::listener::{Listener, WayIn};
 use crate::config::{self, Address, Config};
 use crate::runtime::acceptor::Acceptor;
 use crate::runtime::passed_sockets::PassedSocket;
+use crate::runtime::process;
 use crate::state::UPGRADE_LISTENER;
 use std::path::Path;
 
@@ -17,6 +18,8 @@ pub struct Opened {
 
 /// What the status page's socket is called, where it is passed.
 const HTTP: &str = "http";
+/// The system takes 107; the other process of an upgrade has longer ones beside it.
+const UPGRADE_PATH_BYTES_MAX: usize = 80;
 /// Only our own user opens it.
 const PRIVATE: u32 = 0o600;
 
@@ -74,6 +77,11 @@ pub fn open(config: &Config, passed: Vec<PassedSocket>) -> Result<Opened, String
 
 /// The socket at `path` for who takes our place, or whose place we take: our own user's alone.
 pub fn open_for_upgrade(path: &str) -> Result<Listener, String> {
+    if UPGRADE_PATH_BYTES_MAX < process::absolute(path).len() {
+        return Err(format!(
+            "server.upgrade-socket = {path}: it is longer than {UPGRADE_PATH_BYTES_MAX} bytes"
+        ));
+    }
     let acceptor = Acceptor::unix(Path::new(path), Some(PRIVATE));
     let acceptor = acceptor.map_err(|why| format!("server.upgrade-socket = {path}: {why}"))?;
     let way = WayIn { listener: UPGRADE_LISTENER.into(), tls: false, is_trusted: true };

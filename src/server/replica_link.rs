@@ -21,7 +21,7 @@ use crate::base::position::ReplId;
 use crate::base::time::MonoUs;
 use crate::node::{Next, ReplicaSet, SnapshotReader};
 use crate::replication::{Asked, FromReplica, ReplicaReader};
-use crate::replication::{DisconnectReason, FollowerId, FollowerState, PeerFault};
+use crate::replication::{DisconnectReason, FollowerId, FollowerKind, FollowerState, PeerFault};
 use crate::runtime::link::{Exchange, Link, WorkerLink};
 use crate::runtime::stream::Socket;
 use crate::runtime::{clock, tasks};
@@ -113,7 +113,11 @@ pub async fn serve_replica(
     connection.caller.client.flags.is_replica.store(true, Relaxed);
     let set = server.set.clone();
     let bytes_max = server.settings().server.output_limits.replica.hard_bytes;
-    let id = set.add_wire_follower(name.clone(), bytes_max);
+    let kind = match connection.caller.client.peer.is_trusted {
+        true => FollowerKind::Upgrade,
+        false => FollowerKind::Wire,
+    };
+    let id = set.add_wire_follower(kind, name.clone(), bytes_max);
     let replica = Replica {
         server,
         client: connection.caller.client.clone(),

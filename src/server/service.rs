@@ -2,7 +2,7 @@
 //! workers run.
 //!
 //! ```text
-//!   loading ──▶ READY=1 ──▶ STATUS=…, WATCHDOG=1 … ──▶ STOPPING=1
+//!   loading ──▶ READY=1 ──▶ STATUS=…, WATCHDOG=1 … ──▶ STOPPING=1, or MAINPID=…
 //!                 ▲     RELOADING=1 │
 //!                 └─────────────────┘
 //! ```
@@ -38,6 +38,15 @@ impl ServiceManager {
         self.socket.tell_reloading();
         reload();
         self.socket.tell("READY=1\n");
+    }
+
+    /// Tells that we end, or which process has taken our place, with which the service goes on.
+    /// Answers whether it could be told.
+    pub fn tell_end(&self, server: &Server) -> bool {
+        match server.upgrade.successor() {
+            Some(pid) => self.socket.tell(&format!("MAINPID={pid}\n")),
+            None => self.socket.tell("STOPPING=1\n"),
+        }
     }
 
     /// How often it is told something.
@@ -96,12 +105,7 @@ impl Telling {
     fn tell(&mut self) {
         let socket = &self.manager.socket;
         if self.server.is_closing() {
-            // The service goes on with the process that has taken our place.
-            let word = match self.server.upgrade.successor() {
-                Some(pid) => format!("MAINPID={pid}\n"),
-                None => "STOPPING=1\n".to_owned(),
-            };
-            self.is_stopping = self.is_stopping || socket.tell(&word);
+            self.is_stopping = self.is_stopping || self.manager.tell_end(&self.server);
         } else if self.server.is_ending() || self.server.set.is_loading() {
             socket.tell(TAKES_LONG);
         } else {

@@ -2,12 +2,16 @@
 //! `upgrade.rs`, and the way of it in `state/upgrade.rs`.
 
 use super::disk::{Store, go_on_with_files};
+use crate::base::position::Offset;
 use crate::base::remote_address::RemoteAddress;
+use crate::base::time::MonoUs;
+use crate::node::Member;
 use crate::resp::{ReplyScanner, encode_command};
 use crate::runtime::link::{Exchange, Link};
-use crate::runtime::passed_sockets::{PassedSocket, SocketsInbox};
+use crate::runtime::passed_sockets::PassedSocket;
+use crate::runtime::sent_sockets::SocketsInbox;
 use crate::runtime::{clock, process, tasks};
-use crate::state::Server;
+use crate::state::{Server, UPGRADE_NOT_YET};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +20,8 @@ use std::time::Duration;
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// How long the system may take to let go of the directory of a process that has ended.
 const FREED_WITHIN: Duration = Duration::from_secs(2);
+/// How often it is said what is waited for.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 /// How often the directory is tried again, where it cannot be taken.
 const TRY_EVERY: Duration = Duration::from_secs(1);
 /// How long the other process may take for an answer.
@@ -27,10 +33,13 @@ const REPLY_BYTES_MAX: usize = 64 << 10;
 pub struct Predecessor {
     link: Link,
     unread: Vec<u8>,
-    /// Where it is reached, and where it reaches us.
+    /// Where it is reached.
     path: String,
+    /// Where it reaches us.
     own_path: String,
     pid: u32,
+    /// Where the stream ended there when it was asked.
+    offset: Offset,
     /// Whom it follows.
     master: Option<RemoteAddress>,
     /// Its members are real servers: there is no data to take.
@@ -45,7 +54,7 @@ impl Predecessor {
             return Err("--upgrade needs server.upgrade-socket, which names no path".to_owned());
         }
         let path = process::absolute(path);
-        let link = Link::connect(&path, 0).await.map_err(|why| {
+        let link = Link::connect_path(&path).await.map_err(|why| {
             format!("nobody to take over from at server.upgrade-socket = {path}: {why}")
         })?;
         let own_path = format!("{path}.{}", process::id());
@@ -55,31 +64,35 @@ impl Predecessor {
             path,
             own_path,
             pid: 0,
+            offset: Offset::ZERO,
             master: None,
             is_upstream: false,
             dir: String::new(),
         };
-        let told = found.ask(&["BEGIN"]).await?;
+        found.look().await?;
+        log::info!("event=upgrade-begins predecessor={}", found.pid);
+        Ok(found)
+    }
+
+    /// Asks who it is, and how it stands.
+    async fn look(&mut self) -> Result<(), String> {
+        let told = self.ask(&["BEGIN"]).await?;
         let field = |name: &str| {
             told.lines().find_map(|it| it.split_once(':').filter(|it| it.0 == name)).map(|it| it.1)
         };
-        let pid = field("pid").and_then(|it| it.parse().ok()).filter(|it| *it != 0);
-        found.pid = pid.ok_or("it does not say who it is")?;
-        found.master = field("master").and_then(RemoteAddress::parse);
-        found.is_upstream = field("upstream") == Some("1");
-        found.dir = field("dir").unwrap_or_default().to_owned();
-        log::info!("event=upgrade-begins predecessor={}", found.pid);
-        Ok(found)
+        let number = |name: &str| field(name).and_then(|it| it.parse::<u64>().ok());
+        let pid = number("pid").and_then(|it| u32::try_from(it).ok()).filter(|it| *it != 0);
+        self.pid = pid.ok_or("it does not say who it is")?;
+        self.offset = Offset::new(number("offset").ok_or("it does not say how it stands")?);
+        self.master = field("master").and_then(RemoteAddress::parse);
+        self.is_upstream = field("upstream") == Some("1");
+        self.dir = field("dir").unwrap_or_default().to_owned();
+        Ok(())
     }
 
     /// Where it reaches us.
     pub fn own_path(&self) -> &str {
         &self.own_path
-    }
-
-    /// Whom it follows.
-    pub fn master(&self) -> Option<&RemoteAddress> {
-        self.master.as_ref()
     }
 
     /// Its listening sockets.
@@ -108,43 +121,54 @@ impl Predecessor {
         followed.map(drop).map_err(told)
     }
 
-    /// Waits until all members have what the other process has.
+    /// Waits until all members have what the other process had when the link was up.
     pub async fn until_in_step(&mut self, server: &Server) -> Result<(), String> {
         if self.is_upstream {
             return Ok(());
         }
-        loop {
-            let is_linked = server.set.remote().is_some_and(|it| it.is_connected());
-            if is_linked && server.set.members().all(|it| it.is_sound()) {
-                return Ok(());
-            }
-            if process::has_ended(self.pid) {
-                return Err("the process to take over from has ended".to_owned());
-            }
-            if server.is_closing() {
-                return Err("it was told to end".to_owned());
-            }
-            tasks::sleep(LOOK_EVERY).await;
+        let mut patience = Patience::default();
+        let is_linked = || server.set.remote().is_some_and(|it| it.is_connected());
+        while !is_linked() {
+            patience.wait(self.pid, server, "the link to be up").await?;
         }
+        self.look().await?;
+        let is_in_step = |it: &Arc<Member>| it.is_sound() && self.offset <= it.applied();
+        while !is_linked() || !server.set.members().all(is_in_step) {
+            patience.wait(self.pid, server, "all members to have everything").await?;
+        }
+        Ok(())
     }
 
-    /// Becomes the master in its place, if it is one. Its clients' writes come here from then on.
+    /// Takes its place alone, and becomes the master in it, if it is one. Its clients' writes come
+    /// here from then on.
     pub async fn take_role(&mut self, server: &Server) -> Result<(), String> {
-        if self.is_upstream || self.master.is_some() {
-            return Ok(());
-        }
+        let pid = process::id().to_string();
         let path = self.own_path.clone();
-        self.ask(&["ROLE", &path]).await?;
-        match server.set.is_following() {
-            true => Err("it has not handed its role over".to_owned()),
-            false => Ok(()),
+        let master = self.master.as_ref().map_or_else(String::new, ToString::to_string);
+        let mut patience = Patience::default();
+        loop {
+            match self.ask(&["ROLE", &pid, &path, &master]).await {
+                Ok(_) => break,
+                Err(why) if why.contains(UPGRADE_NOT_YET) => {
+                    patience.wait(self.pid, server, &why).await?;
+                }
+                Err(why) => return Err(why),
+            }
         }
+        if server.is_closing() {
+            return Err(TOLD_TO_END.to_owned());
+        }
+        let has_role = self.is_upstream || self.master.is_some() || !server.set.is_following();
+        if has_role { Ok(()) } else { Err("it has not handed its role over".to_owned()) }
     }
 
-    /// Has it end: it gives its files up first, and then serves what it was asked. Clients are
-    /// accepted here by now.
+    /// Has it end: it accepts nobody more, gives its files up, and serves what it was asked.
     pub async fn end(&mut self) -> Result<(), String> {
-        self.ask(&["END", &process::id().to_string()]).await.map(drop)
+        match self.ask(&["END", &process::id().to_string()]).await {
+            // It has gone without a word: nobody else serves.
+            Err(_) if process::has_ended(self.pid) => Ok(()),
+            ended => ended.map(drop),
+        }
     }
 
     /// Waits until it has ended.
@@ -163,8 +187,11 @@ impl Predecessor {
     /// Whether our files are to be where its files are. What another directory holds would be lost
     /// by taking it.
     pub fn check_dir(&self, dir: &str) -> Result<(), String> {
-        let is_same = dir.is_empty() || process::absolute(dir) == process::absolute(&self.dir);
-        match is_same || self.is_upstream {
+        let dir_there = |it: &str| match it {
+            "" => String::new(),
+            dir => process::absolute(dir),
+        };
+        match self.is_upstream || dir_there(dir) == self.dir {
             true => Ok(()),
             false => Err(format!(
                 "set.dir = {dir}: an upgrade goes on with the files in {:?}; move them at another \
@@ -204,6 +231,33 @@ impl Predecessor {
     }
 }
 
+const TOLD_TO_END: &str = "this process was told to end";
+
+/// Waits for something of the other process, and says so now and then.
+#[derive(Default)]
+struct Patience {
+    told_at: Option<MonoUs>,
+}
+
+impl Patience {
+    async fn wait(&mut self, pid: u32, server: &Server, what: &str) -> Result<(), String> {
+        if process::has_ended(pid) {
+            return Err("the process to take over from has ended".to_owned());
+        }
+        if server.is_closing() {
+            return Err(TOLD_TO_END.to_owned());
+        }
+        let now = clock::mono_now();
+        let told_at = *self.told_at.get_or_insert(now);
+        if told_at.plus(TELL_EVERY) <= now {
+            self.told_at = Some(now);
+            log::info!("event=upgrade-waits for={what:?}");
+        }
+        tasks::sleep(LOOK_EVERY).await;
+        Ok(())
+    }
+}
+
 /// What a reply says: a line, or a text; an error's text is an error.
 fn text_of(reply: &[u8]) -> Result<String, String> {
     let text = String::from_utf8_lossy(reply);
@@ -223,9 +277,9 @@ pub async fn take_files(server: Arc<Server>, predecessor: u32) {
         let settings = server.settings();
         let store = tasks::apart(move || Store::open(&settings.set.disk)).await;
         let why = match store {
-            Ok(None) => return,
+            Ok(None) => break,
             Ok(Some(store)) => match go_on_with_files(server.clone(), store) {
-                Ok(()) => return,
+                Ok(()) => break,
                 Err(why) => format!("no thread: {why}"),
             },
             Err(why) => why,
@@ -243,6 +297,7 @@ pub async fn take_files(server: Arc<Server>, predecessor: u32) {
         server.settle_disk_trouble();
         tasks::sleep(TRY_EVERY).await;
     }
+    server.upgrade.await_files(false);
 }
 
 #[cfg(test)]

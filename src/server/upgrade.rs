@@ -5,9 +5,12 @@ use super::end::end;
 use super::failover::fail_over_to_replica;
 use crate::base::remote_address::RemoteAddress;
 use crate::node::FollowerStatus;
-use crate::runtime::passed_sockets::send_sockets;
+use crate::replication::FollowerKind;
+use crate::runtime::sent_sockets::send_sockets;
 use crate::runtime::{clock, process, tasks};
-use crate::state::{EndOrder, FailoverOrder, JobReply, Server, UpgradeStep};
+use crate::state::{
+    Background, EndOrder, FailoverOrder, JobReply, Server, UPGRADE_NOT_YET as NOT_YET, UpgradeStep,
+};
 use futures::channel::oneshot::channel;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,8 +25,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 pub async fn upgrade(server: &Arc<Server>, step: UpgradeStep) -> JobReply {
     let done = match step {
         UpgradeStep::Sockets(path) => sockets(server, path).await,
-        UpgradeStep::Role(path) => role(server, path).await,
-        UpgradeStep::End(pid) => leave(server, pid),
+        UpgradeStep::Role { pid, path, master } => role(server, pid, path, &master).await,
+        UpgradeStep::End(pid) => leave(server, pid).await,
     };
     let refused = |why| format!("ERR {why}");
     JobReply { reply: done.map(|()| JobReply::line("OK")).map_err(refused), wrote: None }
@@ -35,20 +38,49 @@ async fn sockets(server: &Arc<Server>, path: String) -> Result<(), String> {
     tasks::apart(send).await.map_err(|why| format!("the sockets cannot be sent: {why}"))
 }
 
-/// The other process becomes the master. What has begun comes to its end, whoever goes.
-async fn role(server: &Arc<Server>, path: String) -> Result<(), String> {
-    if server.set.is_following() {
-        return Err("this process is a replica itself".to_owned());
+/// Our place is the other process' alone from here on; it becomes the master, if we are one. What
+/// has begun comes to its end, whoever goes.
+async fn role(server: &Arc<Server>, pid: u32, path: String, master: &str) -> Result<(), String> {
+    if server.is_ending() {
+        return Err("this process ends".to_owned());
     }
-    let is_it = |it: &FollowerStatus| it.address().0 == path && it.state.is_online();
-    if !server.set.followers(clock::mono_now()).iter().any(is_it) {
-        return Err("it does not follow this process".to_owned());
+    let follows = server.set.remote().map(|it| it.address.to_string()).unwrap_or_default();
+    if follows != master {
+        return Err(format!("this process follows {follows:?} now"));
+    }
+    if !server.upgrade.claim(pid) {
+        return Err("another process takes over".to_owned());
+    }
+    let given = give_role(server, path).await;
+    if given.is_err() {
+        take_back(server);
+    }
+    given
+}
+
+async fn give_role(server: &Arc<Server>, path: String) -> Result<(), String> {
+    // Nothing else writes in the directory from here on: it is handed over as it is.
+    let now = clock::mono_now();
+    if server.disk().is_some() && !server.persistence.begin(Background::Save, now) {
+        return Err(format!("{NOT_YET} a snapshot or a rewrite is being made"));
+    }
+    if server.set.is_following() || server.upstream.is_some() {
+        return Ok(());
+    }
+    let is_it = |it: &FollowerStatus| it.kind == FollowerKind::Upgrade && it.state.is_online();
+    let all = server.set.followers(now);
+    if !all.iter().any(|it| is_it(it) && it.address().0 == path) {
+        return Err(format!("{NOT_YET} it does not follow this process"));
     }
     if !server.failovers.begin() {
         return Err("FAILOVER already in progress.".to_owned());
     }
-    let to = Some((path, 0));
-    let order = FailoverOrder { to, timeout: Some(ROLE_WITHIN), is_forced: false };
+    let order = FailoverOrder {
+        to: Some((path, 0)),
+        timeout: Some(ROLE_WITHIN),
+        is_forced: false,
+        is_upgrade: true,
+    };
     let (answer, answered) = channel();
     let server = server.clone();
     tasks::spawn(async move {
@@ -62,33 +94,42 @@ async fn role(server: &Arc<Server>, path: String) -> Result<(), String> {
     answered.await.unwrap_or_else(|_| Err("nobody knows why".to_owned()))
 }
 
+/// Our place is ours again, and we write in the directory.
+fn take_back(server: &Server) {
+    if server.disk().is_some() {
+        server.persistence.status().background = None;
+    }
+    server.upgrade.unclaim();
+}
+
 /// Until we end, looks whether the other process lives. Where it has ended first, we are what we
 /// were: nobody else can be the master.
 async fn watch_successor(server: &Arc<Server>, address: &RemoteAddress) {
-    let follows = || server.set.remote().filter(|it| it.address == *address);
-    while let Some(remote) = follows()
-        && !server.is_closing()
-    {
-        if !remote.is_connected() && !process::listens(Path::new(&address.host)) {
+    let follows = || server.set.remote().is_some_and(|it| it.address == *address);
+    while follows() && !server.is_closing() {
+        if server.upgrade.claimed_by().is_none_or(process::has_ended) {
             log::error!("event=upgrade-failed why=the other process has ended");
             let again = server.clone();
             let _ = tasks::apart(move || again.follow(None)).await;
-            return;
+            return take_back(server);
         }
         tasks::sleep(LOOK_EVERY).await;
     }
 }
 
 /// The other process accepts clients from here on, and we end.
-fn leave(server: &Arc<Server>, pid: u32) -> Result<(), String> {
-    if pid == 0 || pid == process::id() {
-        return Err("that is no other process".to_owned());
+async fn leave(server: &Arc<Server>, pid: u32) -> Result<(), String> {
+    if server.upgrade.claimed_by() != Some(pid) {
+        return Err("this process' place is not that one's".to_owned());
+    }
+    let is_master = server.upstream.is_none() && !server.set.is_following();
+    if is_master {
+        return Err("this process is a master again".to_owned());
     }
     log::info!("event=upgrade-ends successor={pid}");
-    server.upgrade.taken_by(pid);
-    let ending = server.clone();
+    server.upgrade.take();
     // The other process has all there is, and keeps it from here on.
     let order = EndOrder { saves: Some(false), is_forced: true };
-    let begun = tasks::thread("entourage-end", move || _ = end(&ending, order));
-    begun.map_err(|why| format!("no thread: {why}"))
+    let ending = server.clone();
+    tasks::apart(move || end(&ending, order)).await
 }

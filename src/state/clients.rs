@@ -373,6 +373,7 @@ impl Clients {
             local_address: "proxy:6379".into(),
             is_unix: false,
             is_local: true,
+            is_trusted: false,
             descriptor: 0,
         };
         self.enter(peer, usize::MAX, now).expect("there is room")

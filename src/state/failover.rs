@@ -11,6 +11,8 @@ pub struct FailoverOrder {
     pub to: Option<(String, u16)>,
     /// Whether that replica becomes the master although it has not got everything in time.
     pub is_forced: bool,
+    /// Whether it is an upgrade, whose other process becomes the master.
+    pub is_upgrade: bool,
     /// How long replicas have to get everything; without it as long as it takes.
     pub timeout: Option<Duration>,
 }

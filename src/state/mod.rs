@@ -84,7 +84,7 @@ pub use slowlog::{Slow, Slowlog};
 pub use switchover::Switchover;
 pub use tls::Tls;
 pub use tracking::Tracking;
-pub use upgrade::{UPGRADE_LISTENER, Upgrade, UpgradeStep};
+pub use upgrade::{UPGRADE_LISTENER, UPGRADE_NOT_YET, Upgrade, UpgradeStep};
 pub use upstream::{
     Aim, AimedRun, Upstream, UpstreamLane, UpstreamMember, WaitingRun, WaitingRuns,
 };

@@ -5,7 +5,7 @@ use crate::support::on_disk::Dir;
 use crate::support::process::Running;
 use crate::support::servers::{SOCKET, free_port};
 use crate::support::wire::{encode, words};
-use crate::support::{Address, Socket, Wire, info_field, ok, until};
+use crate::support::{Address, Server, Socket, Wire, info_field, ok, starts, until};
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
@@ -138,12 +138,9 @@ fn processes_take_each_others_place_and_nobody_is_refused_and_nothing_is_lost() 
     };
     holds_all("as it is");
     assert!(all.iter().all(|it| 3 <= it.closed), "each process has had all of them: {all:?}");
-    // What the next process has added to the files of the one before is whole.
-    let manifest = fs::read_to_string(dir.join("data/appendonlydir/appendonly.aof.manifest"));
-    let manifest = manifest.unwrap();
-    assert_eq!(manifest.lines().count(), 5, "a base, and a part of each process: {manifest}");
+    // What each process has added to the files of the one before is whole.
     for name in ["1", "2", "3"] {
-        assert!(!said(dir, name).contains("event=aof-begins-anew"), "{}", said(dir, name));
+        assert!(said(dir, name).contains("event=aof-goes-on"), "{}", said(dir, name));
     }
     serving.0.kill().unwrap();
     let _ = ended(&mut serving.0);
@@ -156,6 +153,87 @@ fn processes_take_each_others_place_and_nobody_is_refused_and_nothing_is_lost() 
 fn total(port: u16) -> i64 {
     let Ok(mut wire) = Wire::dial(port) else { return 0 };
     (0..CLIENTS).filter_map(|it| number(&mut wire, &format!("INCRBY key:{it} 0"))).sum()
+}
+
+/// The process that serves once `serving` has been replaced.
+fn upgraded(dir: &Dir, name: &str, mut serving: Running) -> Running {
+    let next = process(dir, name, &["--upgrade"]);
+    assert_eq!(ended(&mut serving.0), Some(0), "{}", said(dir, name));
+    next
+}
+
+#[test]
+fn a_quiet_set_goes_on_with_its_files_whichever_database_is_selected() {
+    let (dir, port) = (Dir::new(), free_port().unwrap());
+    fs::create_dir(dir.join("data")).unwrap();
+    dir.file("e.toml", config(port, ON_DISK));
+    let mut serving = process(&dir, "0", &[]);
+    until_up(port);
+    let put = |db: u32, key: &str| {
+        let mut wire = Wire::dial(port).unwrap();
+        ok(&mut wire, &format!("SELECT {db}"));
+        ok(&mut wire, &format!("SET {key} {db}"));
+    };
+    put(3, "a");
+    for (name, keys) in [("1", vec![(3, "b"), (5, "c")]), ("2", vec![]), ("3", vec![(5, "d")])] {
+        serving = upgraded(&dir, name, serving);
+        keys.into_iter().for_each(|(db, key)| put(db, key));
+        until("it to have the files", || said(&dir, name).contains("aof-goes-on").then_some(()));
+    }
+    serving.0.kill().unwrap();
+    let _ = ended(&mut serving.0);
+    let _last = process(&dir, "last", &[]);
+    until_up(port);
+    for (db, key) in [(3, "a"), (3, "b"), (5, "c"), (5, "d")] {
+        let mut wire = Wire::dial(port).unwrap();
+        ok(&mut wire, &format!("SELECT {db}"));
+        assert_eq!(wire.ask(&format!("GET {key}")).string(), db.to_string(), "{key}");
+    }
+}
+
+#[test]
+fn a_set_that_follows_a_master_follows_it_afterwards_too() {
+    let master = Server::redis(&["--repl-diskless-sync-delay", "0"]);
+    let (dir, port) = (Dir::new(), free_port().unwrap());
+    dir.file("e.toml", config(port, ""));
+    let serving = process(&dir, "0", &[]);
+    until_up(port);
+    let follows = format!("REPLICAOF 127.0.0.1 {}", master.port());
+    ok(&mut Wire::dial(port).unwrap(), &follows);
+    ok(&mut master.dial(), "SET k 1");
+    let reads = |value: &'static str| {
+        until("the write to come", || {
+            let mut wire = Wire::dial(port).ok()?;
+            (wire.ask("GET k").text()? == value.as_bytes()).then_some(())
+        });
+    };
+    reads("1");
+    let _next = upgraded(&dir, "1", serving);
+    reads("1");
+    ok(&mut master.dial(), "SET k 2");
+    reads("2");
+    let mut wire = Wire::dial(port).unwrap();
+    assert_eq!(info_field(&mut wire, "replication", "role").unwrap(), "slave");
+    starts(&wire.ask("SET k 3"), "READONLY");
+}
+
+#[test]
+fn of_two_processes_that_would_take_over_one_does() {
+    let (dir, port) = (Dir::new(), free_port().unwrap());
+    dir.file("e.toml", config(port, ""));
+    let mut serving = process(&dir, "0", &[]);
+    until_up(port);
+    ok(&mut Wire::dial(port).unwrap(), "SET k v");
+    let mut both = ["1", "2"].map(|it| process(&dir, it, &["--upgrade"]));
+    assert_eq!(ended(&mut serving.0), Some(0));
+    let lost = until("one to give up", || {
+        let ended = both.iter_mut().find_map(|it| it.0.try_wait().expect("our child"));
+        ended.map(|it| it.code())
+    });
+    assert_eq!(lost, Some(1), "{}{}", said(&dir, "1"), said(&dir, "2"));
+    assert_eq!(Wire::dial(port).unwrap().ask("GET k").string(), "v");
+    let lives = both.iter_mut().filter_map(|it| it.0.try_wait().expect("our child")).count();
+    assert_eq!(lives, 1, "one has ended, and one serves");
 }
 
 #[test]
@@ -187,14 +265,18 @@ fn a_process_that_cannot_take_over_leaves_the_other_as_it_was() {
     assert!(refused.string().contains("server.upgrade-socket"), "{refused:?}");
     let mut asks = Wire::dial_at(&Address::Unix(dir.join(UPGRADE))).unwrap();
     for (order, why) in [
-        ("ROLE /no/such/replica", "does not follow"),
-        ("ROLE relative", "ERR write PROXY UPGRADE"),
+        ("ROLE 9 /no/such/replica \"\"", "does not follow"),
+        ("ROLE 9 /a 127.0.0.1:7", "this process follows"),
+        ("ROLE 9 relative \"\"", "ERR write PROXY UPGRADE"),
         ("SOCKETS /no/such/path", "cannot be sent"),
-        ("END 0", "no other process"),
+        ("END 0", "ERR write PROXY UPGRADE"),
+        ("END 9", "place is not"),
         ("END -1", "ERR write PROXY UPGRADE"),
         ("HELP", "ERR write PROXY UPGRADE"),
     ] {
-        let refused = asks.ask(&format!("PROXY UPGRADE {order}"));
+        let line = format!("PROXY UPGRADE {order}");
+        let words: Vec<&str> = line.split(' ').map(|it| it.trim_matches('"')).collect();
+        let refused = asks.cmd(&words);
         assert!(refused.string().contains(why), "{order}: {refused:?}");
     }
     ok(&mut wire, "SET k w");
@@ -233,10 +315,12 @@ fn who_has_handed_its_role_to_a_process_that_ends_then_is_the_master_again() {
     };
     acknowledge(&mut replica, offset);
     until("it to be online", || {
-        let replicas = info_field(&mut wire, "replication", "slave0")?;
-        replicas.contains("state=online").then_some(())
+        let nodes = wire.ask("PROXY NODES TEXT").string();
+        nodes.split("\n\n").any(|it| it.contains(own) && it.contains("online")).then_some(())
     });
-    orders.send_raw(format!("PROXY UPGRADE ROLE {own}\r\n").as_bytes());
+    let mut other = Command::new("sleep").arg("60").spawn().expect("a process");
+    let pid = other.id().to_string();
+    orders.send(&[words(&["PROXY", "UPGRADE", "ROLE", &pid, own, ""])]);
     let successor = thread::spawn(move || {
         loop {
             let (socket, _) = listener.accept().expect("it comes to the new master");
@@ -267,7 +351,8 @@ fn who_has_handed_its_role_to_a_process_that_ends_then_is_the_master_again() {
     assert_eq!(orders.read().string(), "OK", "the role has been handed over");
     assert_eq!(info_field(&mut wire, "replication", "role").unwrap(), "slave");
     drop((listener, link));
-    fs::remove_file(own).unwrap();
+    other.kill().unwrap();
+    let _ = ended(&mut other);
     until("it to be the master again", || {
         (info_field(&mut wire, "replication", "role")? == "master").then_some(())
     });

@@ -11,6 +11,7 @@ use entourage::engine::rdb::{FileInfo, Loader};
 use entourage::engine::{Effects, Engine, Run, Thresholds, verbs};
 use entourage::node::{Applied, ApplyBudget, Member, MemberFlags, ReplicaSet, Verb};
 use entourage::node::{Overtaken, Piece, SnapshotReader, present};
+use entourage::replication::FollowerKind;
 use entourage::resp::{AuthState, Decoder, Limits, OwnedRequest, Reply, Step};
 use entourage::runtime::steps;
 use std::sync::Arc;
@@ -131,7 +132,7 @@ fn sync(set: &ReplicaSet, member: &Member, now: MonoUs) -> String {
 
 /// Somebody reads a snapshot, a piece at a time, and finds in it what there was when it began.
 fn walk(set: &ReplicaSet) -> String {
-    let id = set.add_wire_follower("reader".to_owned(), 0);
+    let id = set.add_wire_follower(FollowerKind::Wire, "reader".to_owned(), 0);
     let found = match set.snapshot(id, |_, _| FILE_INFO) {
         Some(reader) => read_snapshot(set, &reader),
         None => "too many".to_owned(),

@@ -3,7 +3,6 @@
 use crate::command::Arity::AtLeast;
 use crate::command::{Fault, Flags, Group};
 use crate::commands::{CommandContext, Job, Outcome, SessionRow, session_row};
-use crate::node::FollowerStatus;
 use crate::state::FailoverOrder;
 use std::time::Duration;
 
@@ -62,7 +61,7 @@ fn may_begin(context: &CommandContext<'_>, order: &FailoverOrder) -> Result<(), 
         return Err(Fault::Static("ERR FAILOVER is not valid when server is a replica."));
     }
     let mut replicas = set.followers(context.now);
-    replicas.retain(FollowerStatus::is_on_wire);
+    replicas.retain(|it| it.is_on_wire() && it.is_replica());
     if replicas.is_empty() {
         return Err(Fault::Static("ERR FAILOVER requires connected replicas."));
     }

@@ -168,7 +168,7 @@ const SUBCOMMANDS: &[SessionRow] = &[
         SINCE,
         "O(N) where N is what the other process has still to apply",
         "Lets the process that asks, over the upgrade socket, take this one's place.",
-        "<BEGIN | SOCKETS path | ROLE path | END pid>",
+        "<BEGIN | SOCKETS path | ROLE pid path master | END pid>",
     ),
 ];
 

@@ -10,7 +10,7 @@ use crate::engine::rdb::{FileInfo, Loader};
 use crate::engine::{Digest, Engine, Thresholds};
 use crate::node::transaction::tests::write;
 use crate::node::{Applied, ApplyBudget, ReplicaSet, new_replid};
-use crate::replication::FollowerId;
+use crate::replication::{FollowerId, FollowerKind};
 use crate::runtime::clock;
 
 const NOW: WallMs = WallMs(1);
@@ -27,7 +27,7 @@ fn info(_: Position, _: Option<usize>) -> FileInfo {
 }
 
 fn follower(set: &ReplicaSet) -> FollowerId {
-    set.add_wire_follower("f".into(), 0)
+    set.add_wire_follower(FollowerKind::Wire, "f".into(), 0)
 }
 
 fn read(set: &ReplicaSet) -> SnapshotReader {

@@ -149,8 +149,8 @@ impl Keeper {
     }
 
     /// Another part behind those that were loaded, or behind this end, at which this database is
-    /// selected. Answers whether the stream is kept from there on.
-    fn go_on_with(&mut self, end: Option<(Position, usize)>) -> io::Result<bool> {
+    /// selected unless the stream says it next. Answers whether the stream is kept from there on.
+    fn go_on_with(&mut self, end: Option<(Position, Option<usize>)>) -> io::Result<bool> {
         let set = self.server.set.clone();
         let seq = self.store.take_seqs().1;
         let incr = self.store.names.incr(seq);
@@ -158,7 +158,7 @@ impl Keeper {
         let (at, db) = match end {
             None => set.resume_file(id),
             Some((end, db)) => match set.resume_file_from(id, end) {
-                Some(at) => (at, Some(db)),
+                Some(at) => (at, db),
                 None => {
                     set.remove_follower(id);
                     return Ok(false);

@@ -145,8 +145,13 @@ impl StreamPart {
         Ok(())
     }
 
+    /// Up to where it has taken the stream.
+    pub fn taken(&self) -> Offset {
+        self.taken
+    }
+
     /// Says behind all that was taken where it ends, for another process that goes on with it.
-    pub fn note_end(&mut self, db: usize) -> io::Result<()> {
+    pub fn note_end(&mut self, db: Option<usize>) -> io::Result<()> {
         let at = Position { replid: self.replid, offset: self.taken };
         self.unwritten.extend_from_slice(end_note(at, db).as_bytes());
         self.write()

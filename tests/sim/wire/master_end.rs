@@ -6,7 +6,8 @@ use entourage::base::time::MonoUs;
 use entourage::engine::rdb::{FileInfo, ReplicationInfo};
 use entourage::node::{Next, Overtaken, Piece, ReplicaSet, SnapshotReader};
 use entourage::replication::{
-    Asked, FollowerId, FollowerState, FromReplica, PeerFault, ReplicaHello, ReplicaReader, Started,
+    Asked, FollowerId, FollowerKind, FollowerState, FromReplica, PeerFault, ReplicaHello,
+    ReplicaReader, Started,
 };
 use entourage::resp::{AuthState, Decoder, Limits, Step};
 use std::sync::atomic::Ordering::Relaxed;
@@ -129,7 +130,8 @@ impl MasterEnd {
                 b"PSYNC" => {
                     let asked = Asked::psync(self.hello.clone(), word(1), word(2));
                     self.stage = Stage::Asked(asked);
-                    self.id = Some(set.add_wire_follower("replica".to_owned(), 0));
+                    self.id =
+                        Some(set.add_wire_follower(FollowerKind::Wire, "replica".to_owned(), 0));
                 }
                 other => panic!("a replica says {}", other.escape_ascii()),
             }

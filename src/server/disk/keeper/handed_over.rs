@@ -1,7 +1,7 @@
 //! Files that go from one process to another, which takes its place and has the same data: the one
 //! notes where they end, the other goes on there, and nothing is loaded.
 
-use super::{Keeper, PAUSE, Parts};
+use super::{Keeper, Parts};
 use crate::base::position::Position;
 use crate::persist::read_end_note;
 use crate::runtime::{clock, tasks};
@@ -47,16 +47,15 @@ impl Keeper {
     }
 
     /// Where the parts end, and which database is selected there, if the last one says so.
-    fn end_of_files(&self) -> Option<(Position, usize)> {
+    fn end_of_files(&self) -> Option<(Position, Option<usize>)> {
         let last = self.store.manifest.parts().last()?;
         let bytes = self.store.disk.read_end(&self.store.path(&last.name), NOTE_BYTES_MAX);
         read_end_note(&bytes.ok()?)
     }
 
     /// Everything to the disk, with a note where it ends, and the directory to the process that
-    /// waits for it.
+    /// waits for it. Nothing else is written there: `upgrade.rs` has seen to that.
     pub(super) fn hand_over(mut self) {
-        self.end_background();
         if let Err(why) = self.finish_with_note() {
             log::error!("event=aof-write-failed why={why}");
         }
@@ -67,29 +66,17 @@ impl Keeper {
         self.server.persistence.finish();
     }
 
-    /// Waits for what is being written beside the file: it would take names of the other process.
-    fn end_background(&mut self) {
-        if let Some((made, _)) = self.making.take() {
-            let made = made.recv().map_err(io::Error::other).and_then(|it| it);
-            if let Err(why) = made.and_then(|it| self.adopt(it)) {
-                log::error!("event=aof-rewrite-failed why={why}");
-            }
-            self.server.persistence.status().background = None;
-        }
-        while self.server.persistence.status().background.is_some() {
-            tasks::rest(PAUSE);
-        }
-    }
-
     fn finish_with_note(&mut self) -> io::Result<()> {
         self.finish_part(clock::mono_now())?;
-        let Some(db) = self.server.set.repeated_db() else { return Ok(()) };
-        match &mut self.parts.lock().current {
-            None => Ok(()),
-            Some(part) => {
-                part.take_all()?;
+        let mut parts = self.parts.lock();
+        let Some(part) = &mut parts.current else { return Ok(()) };
+        // The stream goes on meanwhile: what is noted is where the file ends.
+        loop {
+            part.take_all()?;
+            let (head, db) = self.server.set.repeated_end();
+            if part.taken() == head {
                 part.note_end(db)?;
-                part.sync()
+                return part.sync();
             }
         }
     }
