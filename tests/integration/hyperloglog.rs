@@ -29,10 +29,13 @@ fn step(wire: &mut Wire, random: &mut Random) {
     let (key, other) = (KEYS[random.below(4) as usize], KEYS[random.below(4) as usize]);
     let place = (16 + random.below(DENSE_BYTES - 16)).to_string();
     let count = 1 + random.below(3);
-    match random.below(26) {
+    match random.below(28) {
         0..=6 => add(wire, key, random, count),
         7 => add(wire, key, random, 300),
-        8 => add(wire, key, random, 5000),
+        8 | 26 | 27 => {
+            wire.ask(&format!("DEL {key}"));
+            add(wire, key, random, 5000);
+        }
         9 => drop(wire.cmd(&["SETRANGE", key, &place, "x"])),
         10 => {
             let bit = (128 + random.below((DENSE_BYTES - 16) * 8)).to_string();
