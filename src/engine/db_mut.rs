@@ -3,6 +3,7 @@
 
 use super::db::Db;
 use super::hash::Hash;
+use super::hyperloglog::Hyperloglog;
 use super::keyspace::Keyspace;
 use super::set;
 use super::shared::EngineShared;
@@ -147,7 +148,44 @@ impl<'e> DbMut<'e> {
     /// As [`DbMut::put_string`], for a string that is stored where it is.
     #[cold]
     pub fn put_adopted(&mut self, key: &[u8], value: Bytes, deadline: Option<WallMs>) -> KeySlot {
-        let value = Value::Adopted(Arc::new(value));
+        self.put_to_share(key, Value::Adopted(Arc::new(value)), deadline)
+    }
+
+    /// Stores a string that was made of others. A long one stays in the memory where it was made.
+    pub fn put_made(&mut self, key: &[u8], made: Vec<u8>) -> KeySlot {
+        match KeySlot::is_text(key, &made) {
+            true => self.put_string_as(Form::Raw, key, &made, None),
+            false => self.put_adopted(key, Bytes::from(made), None),
+        }
+    }
+
+    /// The memory of the string at `key`, which is about to be replaced by one of `len` bytes; none
+    /// unless it is just as long, and nobody else has it.
+    pub fn take_memory(&mut self, key: &[u8], len: usize) -> Vec<u8> {
+        let hash = self.shared.hash(key);
+        let Some(Value::Adopted(old)) = self.space.get_mut(hash, key).and_then(KeySlot::value_mut)
+        else {
+            return Vec::new();
+        };
+        match Arc::get_mut(old).filter(|it| it.len() == len && it.is_unique()) {
+            Some(it) => Some(Vec::from(std::mem::take(it))).filter(|it| it.capacity() == len),
+            None => None,
+        }
+        .unwrap_or_default()
+    }
+
+    /// Stores a HyperLogLog whole, in the place of another, whose deadline it keeps, or of nothing.
+    /// Answers an entry that hosted feeds may share.
+    pub fn put_hyperloglog(&mut self, key: &[u8], bytes: Vec<u8>) -> KeySlot {
+        let deadline = self.deadline(key);
+        if !Hyperloglog::is_one(&bytes) {
+            return self.put_string_as(Form::Raw, key, &bytes, deadline);
+        }
+        let value = Value::Hyperloglog(Arc::new(Hyperloglog::new(bytes)));
+        self.put_to_share(key, value, deadline)
+    }
+
+    fn put_to_share(&mut self, key: &[u8], value: Value, deadline: Option<WallMs>) -> KeySlot {
         let slot = KeySlot::node(self.shared.hash(key), key, value, deadline);
         slot.touch(self.now, self.shared);
         let shared = slot.share().expect("a string put whole can be shared");
@@ -432,6 +470,29 @@ impl<'e> DbMut<'e> {
             Some(Value::Grown(bytes)) => Ok(Some(bytes)),
             _ => unreachable!("just made to grow"),
         }
+    }
+
+    /// Changes the long HyperLogLog at `key` within. It is this member's own from now on.
+    pub fn change_hyperloglog(
+        &mut self,
+        key: &[u8],
+        change: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), Fault> {
+        let hash = self.shared.hash(key);
+        let Some(slot) = self.space.get_mut(hash, key) else { return Ok(()) };
+        if !matches!(slot.value(), Some(Value::Hyperloglog(_))) {
+            let counted = Hyperloglog::new(slot.as_string()?.to_vec());
+            let counted = Value::Hyperloglog(Arc::new(counted));
+            let made = KeySlot::node(hash, key, counted, slot.deadline());
+            made.usage().set_like(slot.usage());
+            *slot = made;
+        }
+        match slot.value_mut() {
+            Some(Value::Hyperloglog(it)) => change(Arc::make_mut(it).edit()),
+            _ => unreachable!("just made one"),
+        }
+        self.announce(key);
+        Ok(())
     }
 
     /// Asks memory for the place of `key`, which is about to be written.

@@ -74,7 +74,7 @@ fn key_digest(db: usize, slot: &KeySlot, now: WallMs) -> Digest {
 fn collection_digest(value: &Value, now: WallMs) -> Digest {
     let mut all = Digest::default();
     match value {
-        Value::Shared(_) | Value::Adopted(_) | Value::Grown(_) => {}
+        Value::Shared(_) | Value::Adopted(_) | Value::Grown(_) | Value::Hyperloglog(_) => {}
         Value::List(list) => {
             for (place, element) in list.onward(0).enumerate() {
                 all.add(Digest::of(&[&place.to_le_bytes(), &element.text()]));

@@ -99,6 +99,19 @@ impl Effects {
         self.push(db, EffectBody::Instead(start..self.words.len()));
     }
 
+    /// As [`Effects::propagate`], for `count` words that `say` says one by one.
+    pub fn propagate_each(&mut self, count: usize, say: impl FnOnce(&mut dyn FnMut(&[u8]))) {
+        let start = self.words.len();
+        encode_header(&mut self.words, count);
+        let mut said = 0;
+        say(&mut |word| {
+            said += 1;
+            encode_word(&mut self.words, word);
+        });
+        assert_eq!(said, count, "a command has the words that it says it has");
+        self.push(self.db, EffectBody::Instead(start..self.words.len()));
+    }
+
     /// The stream says this encoded command, which changes no key: hosted replicas pass over it.
     pub fn pass(&mut self, db: usize, encoded: &[u8]) {
         let start = self.words.len();

@@ -145,7 +145,11 @@ fn score(slot: &KeySlot, rules: &EvictionRules, now: WallMs) -> u64 {
 }
 
 fn is_shared(slot: &KeySlot) -> bool {
-    matches!(slot.value(), None | Some(Value::Shared(_) | Value::Adopted(_)))
+    match slot.value() {
+        None | Some(Value::Shared(_) | Value::Adopted(_)) => true,
+        Some(Value::Hyperloglog(it)) => !it.is_unique(),
+        Some(_) => false,
+    }
 }
 
 #[cfg(test)]

@@ -101,7 +101,10 @@ impl RedisDigest {
                     }
                 }
             }
-            Some(Value::Shared(_) | Value::Adopted(_) | Value::Grown(_)) | None => {
+            Some(
+                Value::Shared(_) | Value::Adopted(_) | Value::Grown(_) | Value::Hyperloglog(_),
+            )
+            | None => {
                 self.mix(&kind(0));
                 self.mix(slot.as_string().unwrap_or_default());
             }

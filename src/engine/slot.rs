@@ -1,5 +1,6 @@
 //! A key with what it holds: sixteen bytes in the keyspace's table.
 
+use super::hyperloglog::Hyperloglog;
 use super::shared::EngineShared;
 use super::table::Slot;
 use super::text::{Form, TEXT_KEY_BYTES_MAX, TEXT_VALUE_BYTES_MAX, Text};
@@ -86,7 +87,12 @@ impl KeySlot {
 
     /// A string that is not.
     pub fn shared(hash: u32, key: &[u8], value: &[u8], deadline: Option<WallMs>) -> KeySlot {
-        KeySlot::node(hash, key, Value::Shared(Arc::from(value)), deadline)
+        let value = if Hyperloglog::is_one(value) {
+            Value::Hyperloglog(Arc::new(Hyperloglog::new(value.to_vec())))
+        } else {
+            Value::Shared(Arc::from(value))
+        };
+        KeySlot::node(hash, key, value, deadline)
     }
 
     /// Any other value.
@@ -139,9 +145,19 @@ impl KeySlot {
                 Value::Shared(bytes) => Ok(bytes),
                 Value::Adopted(bytes) => Ok(bytes),
                 Value::Grown(bytes) => Ok(bytes),
+                Value::Hyperloglog(it) => Ok(it.bytes()),
                 _ => Err(Fault::WrongType),
             },
             KeySlot::Empty => Err(Fault::WrongType),
+        }
+    }
+
+    /// The long HyperLogLog it holds, which may have its count beside it.
+    #[inline]
+    pub fn as_hyperloglog(&self) -> Option<&Hyperloglog> {
+        match self.value() {
+            Some(Value::Hyperloglog(it)) => Some(it),
+            _ => None,
         }
     }
 
@@ -196,7 +212,7 @@ impl KeySlot {
             KeySlot::Node { node, .. } => match &node.value {
                 Value::Shared(bytes) => Form::Whole.encoding(bytes),
                 Value::Adopted(bytes) => Form::Whole.encoding(bytes),
-                Value::Grown(_) => Form::Raw.encoding(&[]),
+                Value::Grown(_) | Value::Hyperloglog(_) => Form::Raw.encoding(&[]),
                 collection => collection.encoding(),
             },
         }
@@ -208,7 +224,7 @@ impl KeySlot {
         match self {
             KeySlot::Text { hash, text } => Some(KeySlot::Text { hash: *hash, text: text.clone() }),
             KeySlot::Node { hash, node } => match &node.value {
-                Value::Shared(_) | Value::Adopted(_) => {
+                Value::Shared(_) | Value::Adopted(_) | Value::Hyperloglog(_) => {
                     Some(KeySlot::Node { hash: *hash, node: node.clone() })
                 }
                 _ => None,

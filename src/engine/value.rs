@@ -1,6 +1,7 @@
 //! What a key can hold besides a short string, and what all collections have in common.
 
 use super::hash::Hash;
+use super::hyperloglog::Hyperloglog;
 use super::list::List;
 use super::set::Set;
 use super::stream::Stream;
@@ -58,6 +59,8 @@ pub enum Value {
     /// A string that has been changed in place (APPEND, SETRANGE): each member has its own, with
     /// room to grow.
     Grown(Vec<u8>),
+    /// A long HyperLogLog. Members share it until one of them changes it.
+    Hyperloglog(Arc<Hyperloglog>),
     /// A list.
     List(List),
     /// A set.
@@ -171,7 +174,9 @@ impl Value {
     /// Its type.
     pub fn kind(&self) -> Kind {
         match self {
-            Value::Shared(_) | Value::Adopted(_) | Value::Grown(_) => Kind::String,
+            Value::Shared(_) | Value::Adopted(_) | Value::Grown(_) | Value::Hyperloglog(_) => {
+                Kind::String
+            }
             Value::List(_) => Kind::List,
             Value::Set(_) => Kind::Set,
             Value::Hash(_) => Kind::Hash,
@@ -183,7 +188,7 @@ impl Value {
     /// Redis' name for the form a collection is in; strings are [`super::KeySlot`]'s to name.
     pub fn encoding(&self) -> &'static str {
         match self {
-            Value::Shared(_) | Value::Adopted(_) | Value::Grown(_) => "raw",
+            Value::Shared(_) | Value::Adopted(_) | Value::Grown(_) | Value::Hyperloglog(_) => "raw",
             Value::List(list) => list.encoding(),
             Value::Set(set) => set.encoding(),
             Value::Hash(hash) => hash.encoding(),
@@ -195,7 +200,7 @@ impl Value {
     /// A collection without elements, whose key must go; strings and streams never are.
     pub fn is_empty(&self) -> bool {
         match self {
-            Value::Shared(_) | Value::Adopted(_) | Value::Grown(_) => false,
+            Value::Shared(_) | Value::Adopted(_) | Value::Grown(_) | Value::Hyperloglog(_) => false,
             Value::List(list) => list.is_empty(),
             Value::Set(set) => set.is_empty(),
             Value::Hash(hash) => hash.is_empty(),
@@ -211,6 +216,7 @@ impl Value {
             Value::Shared(bytes) => pages(bytes.len()),
             Value::Adopted(bytes) => pages(bytes.len()),
             Value::Grown(bytes) => pages(bytes.capacity()),
+            Value::Hyperloglog(it) => pages(it.capacity()),
             Value::List(list) => list.free_cost(),
             Value::Set(set) => set.free_cost(),
             Value::Hash(hash) => hash.free_cost(),
@@ -222,7 +228,7 @@ impl Value {
     /// About how many elements a clone copies: long strings are shared, and most of a stream.
     pub fn copy_cost(&self) -> usize {
         match self {
-            Value::Shared(_) | Value::Adopted(_) => 0,
+            Value::Shared(_) | Value::Adopted(_) | Value::Hyperloglog(_) => 0,
             Value::Grown(bytes) => bytes.len() >> 4,
             Value::List(list) => list.len(),
             Value::Set(set) => set.len(),
@@ -238,6 +244,7 @@ impl Value {
             Value::Shared(bytes) => bytes.len(),
             Value::Adopted(bytes) => bytes.len(),
             Value::Grown(bytes) => bytes.capacity(),
+            Value::Hyperloglog(it) => it.capacity(),
             Value::List(list) => list.bytes(),
             Value::Set(set) => set.bytes(),
             Value::Hash(hash) => hash.bytes(),

@@ -19,6 +19,10 @@ pub enum Work {
     Short,
     /// All elements of its keys' values.
     Values,
+    /// The registers of a HyperLogLog for each of its words.
+    Registers,
+    /// All bytes of its keys' values, many at a time.
+    Bytes,
     /// As many of them as a LIMIT lets through.
     Limited,
     /// The elements between two indices, which stand at `at` and behind it.
@@ -43,6 +47,11 @@ pub enum Work {
 
 /// Bytes that come to about as much as an element.
 const BYTES_PER_ELEMENT: usize = 16;
+/// What all registers of a HyperLogLog come to: some 10 µs. Nobody looks for how many there are, nor
+/// whether they have been counted before: that would be a good part of what it takes to answer.
+const ELEMENTS_PER_HYPERLOGLOG: usize = 512;
+/// The same where vectors of bytes are counted or combined: a megabyte takes some 20 to 100 µs.
+const BYTES_IN_VECTORS_PER_ELEMENT: usize = 1024;
 
 impl Work {
     /// Of the command of this name, in capitals.
@@ -62,8 +71,11 @@ impl Work {
             "SMEMBERS" | "HGETALL" | "HKEYS" | "HVALS" | "SINTER" | "SINTERSTORE"
             | "SINTERCARD" | "SUNION" | "SUNIONSTORE" | "SDIFF" | "SDIFFSTORE" | "ZUNION"
             | "ZUNIONSTORE" | "ZINTER" | "ZINTERSTORE" | "ZINTERCARD" | "ZDIFF" | "ZDIFFSTORE"
-            | "SORT" | "SORT_RO" | "COPY" | "DUMP" | "LPOS" | "LINSERT" | "LREM" | "LCS"
-            | "BITCOUNT" | "BITPOS" | "BITOP" | "PFCOUNT" | "PFMERGE" => Work::Values,
+            | "SORT" | "SORT_RO" | "COPY" | "DUMP" | "LPOS" | "LINSERT" | "LREM" | "LCS" => {
+                Work::Values
+            }
+            "PFCOUNT" | "PFMERGE" => Work::Registers,
+            "BITCOUNT" | "BITPOS" | "BITOP" => Work::Bytes,
             name => match Form::of(name) {
                 Some(form) => Work::Near(form),
                 None => StreamWork::of(name).map_or(Work::Short, Work::Stream),
@@ -78,6 +90,8 @@ impl Work {
         let elements = match self {
             Work::Short => 0,
             Work::Values => all(),
+            Work::Registers => request.len() * ELEMENTS_PER_HYPERLOGLOG,
+            Work::Bytes => bytes(db, keys, request) / BYTES_IN_VECTORS_PER_ELEMENT,
             Work::Limited => limited(request, all()),
             Work::Inside { at } => {
                 let all = all();
@@ -113,6 +127,13 @@ fn values(db: Db<'_>, keys: Keys, request: Request<'_>) -> usize {
     all
 }
 
+fn bytes(db: Db<'_>, keys: Keys, request: Request<'_>) -> usize {
+    let mut all = 0;
+    let of = |key| db.peek(key).and_then(|it| it.as_string().ok()).map_or(0, <[u8]>::len);
+    keys.each(request, |key| all += of(key));
+    all
+}
+
 fn any_field_due(db: Db<'_>, keys: Keys, request: Request<'_>) -> bool {
     let mut any_due = false;
     if db.any_field_due() {
@@ -128,6 +149,7 @@ fn elements_of(slot: &KeySlot) -> usize {
         Some(Value::Shared(bytes)) => bytes.len() / BYTES_PER_ELEMENT,
         Some(Value::Adopted(bytes)) => bytes.len() / BYTES_PER_ELEMENT,
         Some(Value::Grown(bytes)) => bytes.len() / BYTES_PER_ELEMENT,
+        Some(Value::Hyperloglog(it)) => it.bytes().len() / BYTES_PER_ELEMENT,
         Some(Value::List(it)) => it.len(),
         Some(Value::Set(it)) => it.len(),
         Some(Value::Hash(it)) => it.len(),

@@ -35,6 +35,7 @@ mod guide;
 mod hangup;
 mod house;
 mod http;
+mod hyperloglog;
 mod keyspace_events;
 mod lag;
 mod large_requests;

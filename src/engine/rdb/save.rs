@@ -24,7 +24,8 @@ pub fn save_behind(slot: &KeySlot, out: &mut Writer, head: impl FnOnce(u8, &mut 
         return;
     }
     match slot.value() {
-        None | Some(Value::Shared(_) | Value::Adopted(_) | Value::Grown(_)) => {
+        None
+        | Some(Value::Shared(_) | Value::Adopted(_) | Value::Grown(_) | Value::Hyperloglog(_)) => {
             unreachable!("not a string")
         }
         Some(Value::List(list)) => save_list(list, out, head),

@@ -37,7 +37,7 @@ pub struct Place {
 pub fn is_large(slot: &KeySlot) -> bool {
     match slot.value() {
         None => false,
-        Some(Value::Shared(_) | Value::Adopted(_) | Value::Grown(_)) => {
+        Some(Value::Shared(_) | Value::Adopted(_) | Value::Grown(_) | Value::Hyperloglog(_)) => {
             slot.as_string().is_ok_and(|it| SMALL_BYTES_MAX < it.len())
         }
         Some(Value::List(List::Packed(_)) | Value::Hash(Hash::Packed(_))) => false,
@@ -79,7 +79,10 @@ pub fn write(slot: &KeySlot, place: &mut Place, out: &mut Writer, full: usize) -
         }
         Some(Value::Zset(zset)) => write_zset(zset, place, out, full),
         Some(Value::Stream(stream)) => write_stream(stream, place, out, full),
-        None | Some(Value::Shared(_) | Value::Adopted(_) | Value::Grown(_)) => true,
+        None
+        | Some(Value::Shared(_) | Value::Adopted(_) | Value::Grown(_) | Value::Hyperloglog(_)) => {
+            true
+        }
     }
 }
 

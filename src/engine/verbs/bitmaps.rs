@@ -12,7 +12,7 @@ use crate::base::number::parse_i64;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Access, Args, Event, Fault, Flags, Group, KeySpec, Keys};
 use crate::engine::Run::{Either, Read, Write};
-use crate::engine::{Effects, Engine, Form, Row, row};
+use crate::engine::{Effects, Engine, Row, row};
 use crate::resp::Reply;
 
 const DENYOOM: Flags = Flags::DENYOOM;
@@ -203,20 +203,28 @@ fn bitop(
         return Err(Fault::Static(text));
     }
     let mut db = engine.db_mut(&args);
-    let strings: Result<Vec<&[u8]>, Fault> =
-        args.rest().map(|it| Ok(db.string(it)?.unwrap_or_default())).collect();
-    let made = bits::combine(op, &strings?);
-    if made.is_empty() {
+    let sources = args.rest();
+    let mut len = 0;
+    for source in sources.clone() {
+        len = len.max(db.string(source)?.map_or(0, <[u8]>::len));
+    }
+    reply.count(len);
+    if len == 0 {
         if db.remove(to) {
             db.event(Event::DEL, to);
             effects.as_sent();
         }
-    } else {
-        let stored = db.put_string_as(Form::Raw, to, &made, None);
-        db.event(SET, to);
-        effects.as_sent_with(Some(stored));
+        return Ok(());
     }
-    reply.count(made.len());
+    // Memory that is new to the process takes as long to get as the strings to combine.
+    let is_source = sources.clone().any(|it| it == to);
+    let mut made = if is_source { Vec::new() } else { db.take_memory(to, len) };
+    let strings: Result<Vec<&[u8]>, Fault> =
+        sources.map(|it| Ok(db.string(it)?.unwrap_or_default())).collect();
+    bits::combine(op, &strings?, &mut made);
+    let stored = db.put_made(to, made);
+    db.event(SET, to);
+    effects.as_sent_with(Some(stored));
     Ok(())
 }
 

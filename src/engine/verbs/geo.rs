@@ -60,22 +60,24 @@ fn geoadd(
     if args.left() % 3 != 0 || count == 0 || terms.new && terms.there {
         return Err(Fault::Syntax);
     }
-    let mut places = Vec::with_capacity(count);
+    let mut pairs = Vec::with_capacity(count);
     while args.left() != 0 {
-        places.push((point(&mut args)?.score(), args.next()?));
+        pairs.push((point(&mut args)?.score() as f64, args.next()?));
     }
-    let pairs: Vec<(f64, &[u8])> = places.iter().map(|(score, it)| (*score as f64, *it)).collect();
     let tally = zsets::put(engine, &args, key, terms, &pairs)?;
     if tally.changes() != 0 {
         // What a place's score is must not depend on who repeats it.
-        let texts: Vec<String> = places.iter().map(|(score, _)| score.to_string()).collect();
         let option_count = options.left() - 3 * count;
         let options = options.rest().take(option_count);
-        let mut words: Vec<&[u8]> = [&b"zadd"[..], key].into_iter().chain(options).collect();
-        for (text, (_, member)) in texts.iter().zip(&places) {
-            words.extend([text.as_bytes(), *member]);
-        }
-        effects.propagate(&words);
+        effects.propagate_each(2 + option_count + 2 * count, |say| {
+            say(b"zadd");
+            say(key);
+            options.for_each(&mut *say);
+            for (score, member) in &pairs {
+                say(itoa::Buffer::new().format(*score as u64).as_bytes());
+                say(member);
+            }
+        });
     }
     tally.answer(terms, reply);
     Ok(())

@@ -1,17 +1,18 @@
 //! HyperLogLog: how many different elements were added, about, in at most 12 kB. The bytes are
 //! those of Redis (`hyperloglog/registers.rs`), but for the count that Redis keeps among them: a
-//! count is a read here, and changes nothing.
+//! count is a read here, and stands beside the bytes of a long one (`engine/hyperloglog.rs`). One
+//! that Redis has left among them is taken as long as it says that it is right.
 
 mod shape;
 mod registers;
 mod estimate;
 mod murmur;
 
-use self::registers::{Corrupted, Registers, dense_of, is_dense, raise, runs};
+use self::registers::{Corrupted, Registers, dense_of, is_dense, raise, raise_dense, runs};
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Access, Args, Event, Fault, Flags, Group, KeySpec, Keys};
 use crate::engine::Run::{Read, Write};
-use crate::engine::{Db, Effects, Engine, Row, row};
+use crate::engine::{Db, Effects, Engine, KeySlot, Row, row};
 use crate::resp::Reply;
 
 const ADD_KEYS: Keys = Keys(&[KeySpec::one(1, Access::INSERT)]);
@@ -73,26 +74,23 @@ impl From<Corrupted> for Fault {
 
 /// The HyperLogLog at a key; `None` where there is nothing.
 fn found<'e>(db: Db<'e>, key: &[u8]) -> Result<Option<&'e [u8]>, Fault> {
-    let Some(string) = db.string(key)? else { return Ok(None) };
+    db.get(key).map(bytes_of).transpose()
+}
+
+fn bytes_of(slot: &KeySlot) -> Result<&[u8], Fault> {
+    let string = slot.as_string()?;
     if registers::is_valid(string) {
-        return Ok(Some(string));
+        return Ok(string);
     }
     Err(Fault::Static("WRONGTYPE Key is not a valid HyperLogLog string value."))
 }
 
 /// Stores these bytes in the place of a HyperLogLog, which keeps its lifetime.
-fn store(
-    engine: &mut Engine,
-    args: &Args<'_>,
-    key: &[u8],
-    bytes: Vec<u8>,
-    effects: &mut Effects,
-) -> Result<(), Fault> {
+fn store(engine: &mut Engine, args: &Args<'_>, key: &[u8], bytes: Vec<u8>, effects: &mut Effects) {
     let mut db = engine.db_mut(args);
-    let shared = db.change_string(key, bytes.len(), |it| *it = bytes)?;
+    let stored = db.put_hyperloglog(key, bytes);
     db.event(CHANGED, key);
-    effects.as_sent_with(shared);
-    Ok(())
+    effects.as_sent_with(Some(stored));
 }
 
 fn pfadd(
@@ -102,29 +100,63 @@ fn pfadd(
     reply: &mut Reply,
 ) -> Result<(), Fault> {
     let key = args.next()?;
+    let (elements, mut seen) = (args.rest(), 0);
     let old = found(engine.db(&args), key)?;
-    let mut has_changed = old.is_none();
-    let mut bytes = old.map_or_else(registers::empty, <[u8]>::to_vec);
-    let sparse_max = engine.shared().thresholds.hll_sparse_bytes;
-    for element in args.rest() {
-        let (register, value) = murmur::place_of(element);
-        has_changed |= raise(&mut bytes, register, value, sparse_max)?;
+    if let Some(old) = old {
+        // Most elements have been seen before, and then there is nothing to change.
+        for element in elements.clone() {
+            let (register, value) = murmur::place_of(element);
+            if registers::is_below(old, register, value)? {
+                break;
+            }
+            seen += 1;
+        }
+        if seen == elements.len() {
+            reply.int(0);
+            return Ok(());
+        }
     }
-    if has_changed {
+    let places = elements.skip(seen).map(murmur::place_of);
+    if old.is_some_and(is_dense) {
+        let mut db = engine.db_mut(&args);
+        db.change_hyperloglog(key, |bytes| {
+            for (register, value) in places {
+                raise_dense(bytes, register, value);
+            }
+            registers::forget_count(bytes);
+        })?;
+        db.event(CHANGED, key);
+        effects.as_sent();
+    } else {
+        let mut bytes = old.map_or_else(registers::empty, <[u8]>::to_vec);
+        let sparse_max = engine.shared().thresholds.hll_sparse_bytes;
+        for (register, value) in places {
+            raise(&mut bytes, register, value, sparse_max)?;
+        }
         registers::forget_count(&mut bytes);
-        store(engine, &args, key, bytes, effects)?;
+        store(engine, &args, key, bytes, effects);
     }
-    reply.int(has_changed.into());
+    reply.int(1);
     Ok(())
+}
+
+/// The count of one, found or looked up; what is found is kept if there is a place for it.
+fn count_of(slot: &KeySlot) -> Result<i64, Fault> {
+    let (bytes, beside) = (bytes_of(slot)?, slot.as_hyperloglog());
+    let known = registers::known_count(bytes).or_else(|| beside?.count());
+    if let Some(count) = known {
+        return Ok(count);
+    }
+    let count = estimate::estimate(&registers::histogram(bytes)?);
+    beside.inspect(|it| it.keep_count(count));
+    Ok(count)
 }
 
 fn pfcount(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
     let db = engine.db(&args);
-    if args.left() == 1
-        && let Some(known) = found(db, args.peek().unwrap_or_default())?.map(registers::known_count)
-        && let Some(count) = known
-    {
-        reply.int(count);
+    if args.left() == 1 {
+        let slot = db.get(args.next()?);
+        reply.int(slot.map_or(Ok(0), count_of)?);
         return Ok(());
     }
     let mut all = Registers::new();
@@ -161,7 +193,7 @@ fn pfmerge(
         raise(&mut bytes, register, value, sparse_max)?;
     }
     registers::forget_count(&mut bytes);
-    store(engine, &args, key, bytes, effects)?;
+    store(engine, &args, key, bytes, effects);
     reply.ok();
     Ok(())
 }
@@ -190,7 +222,7 @@ fn pfdebug(
             reply.int(was_sparse.into());
         }
         if was_sparse {
-            store(engine, &args, key, dense, effects)?;
+            store(engine, &args, key, dense, effects);
         }
         return Ok(());
     }

@@ -63,6 +63,7 @@ fn count(value: &Value) -> Option<usize> {
         Value::Shared(_)
         | Value::Adopted(_)
         | Value::Grown(_)
+        | Value::Hyperloglog(_)
         | Value::Hash(_)
         | Value::Stream(_) => None,
     }
@@ -80,6 +81,7 @@ fn elements<'e>(value: &'e Value, order: Order) -> Box<dyn Iterator<Item = Eleme
             Value::Shared(_)
             | Value::Adopted(_)
             | Value::Grown(_)
+            | Value::Hyperloglog(_)
             | Value::Hash(_)
             | Value::Stream(_),
             _,

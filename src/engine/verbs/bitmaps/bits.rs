@@ -47,7 +47,7 @@ pub fn count(string: &[u8], Span(span): Span) -> u64 {
         // It lies within one byte.
         return span.filter(|it| get(string, *it)).count() as u64;
     }
-    let whole = ones(&string[first as usize..last as usize]);
+    let whole = simd_popcnt::popcnt(&string[first as usize..last as usize]);
     let edges = (span.start..first * 8).chain(last * 8..span.end);
     whole + edges.filter(|it| get(string, *it)).count() as u64
 }
@@ -55,13 +55,6 @@ pub fn count(string: &[u8], Span(span): Span) -> u64 {
 /// Eight bytes, in whatever order.
 fn word(bytes: &[u8]) -> u64 {
     bytes.try_into().map_or(0, u64::from_ne_bytes)
-}
-
-fn ones(bytes: &[u8]) -> u64 {
-    let words = bytes.chunks_exact(8);
-    let rest = words.remainder();
-    let of_words: u64 = words.map(|it| u64::from(word(it).count_ones())).sum();
-    of_words + rest.iter().map(|it| u64::from(it.count_ones())).sum::<u64>()
 }
 
 /// The first bit of a span that is set, or that is clear.
@@ -93,24 +86,36 @@ pub enum Op {
     Not,
 }
 
-/// These strings combined: as long as the longest, the others being followed by clear bits.
-pub fn combine(op: Op, strings: &[&[u8]]) -> Vec<u8> {
-    let Some((first, others)) = strings.split_first() else { return Vec::new() };
+/// How many bytes are combined at a time: they stay in the nearest cache until all strings have had
+/// their part in them, so that each string is read once and the result written once.
+const BLOCK_BYTES: usize = 4 << 10;
+
+/// These strings combined in `made`, whatever that holds: as long as the longest, the others being
+/// followed by clear bits.
+pub fn combine(op: Op, strings: &[&[u8]], made: &mut Vec<u8>) {
+    made.clear();
+    let Some((first, others)) = strings.split_first() else { return };
     let len = strings.iter().map(|it| it.len()).max().unwrap_or(0);
-    let mut made = first.to_vec();
-    made.resize(len, 0);
-    match op {
-        Op::Not => made.iter_mut().for_each(|it| *it = !*it),
-        Op::And => others.iter().for_each(|other| {
-            made[other.len()..].fill(0);
-            made.iter_mut().zip(*other).for_each(|(it, other)| *it &= other);
-        }),
-        Op::Or => others.iter().for_each(|other| {
-            made.iter_mut().zip(*other).for_each(|(it, other)| *it |= other);
-        }),
-        Op::Xor => others.iter().for_each(|other| {
-            made.iter_mut().zip(*other).for_each(|(it, other)| *it ^= other);
-        }),
+    made.reserve_exact(len);
+    for from in (0..len).step_by(BLOCK_BYTES) {
+        let to = (from + BLOCK_BYTES).min(len);
+        let part = |it: &'_ [u8]| it.len().min(from)..it.len().min(to);
+        made.extend_from_slice(&first[part(first)]);
+        made.resize(to, 0);
+        let block = &mut made[from..];
+        match op {
+            Op::Not => block.iter_mut().for_each(|it| *it = !*it),
+            Op::And => others.iter().for_each(|other| {
+                let other = &other[part(other)];
+                block[other.len()..].fill(0);
+                block.iter_mut().zip(other).for_each(|(it, other)| *it &= other);
+            }),
+            Op::Or => others.iter().for_each(|other| {
+                block.iter_mut().zip(&other[part(other)]).for_each(|(it, other)| *it |= other);
+            }),
+            Op::Xor => others.iter().for_each(|other| {
+                block.iter_mut().zip(&other[part(other)]).for_each(|(it, other)| *it ^= other);
+            }),
+        }
     }
-    made
 }

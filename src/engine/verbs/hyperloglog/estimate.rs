@@ -1,13 +1,14 @@
 //! How many elements there were, by what the registers say: the improved estimator of Otmar Ertl
 //! ("New cardinality estimation algorithms for HyperLogLog sketches", 2017), as Redis has it.
 
+use super::registers::Histogram;
 use super::shape::{REGISTERS, VALUE_MAX};
 
 /// 0.5 / ln 2.
 const ALPHA: f64 = 0.721_347_520_444_481_7;
 
 /// About how many, where `histogram` says how many registers have each value.
-pub fn estimate(histogram: &[u32; VALUE_MAX + 1]) -> i64 {
+pub fn estimate(histogram: &Histogram) -> i64 {
     let m = REGISTERS as f64;
     let mut z = m * tau((m - f64::from(histogram[VALUE_MAX])) / m);
     for value in (1..VALUE_MAX).rev() {

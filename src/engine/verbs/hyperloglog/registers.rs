@@ -10,13 +10,19 @@
 //! ```
 
 use super::shape::{REGISTERS, VALUE_MAX};
+use crate::engine::MAGIC;
 use std::fmt;
 
-const MAGIC: &[u8] = b"HYLL";
 const HEADER_BYTES: usize = 16;
-const DENSE_BYTES: usize = HEADER_BYTES + REGISTERS * 6 / 8;
+const DENSE_BYTES: usize = HEADER_BYTES + REGISTERS * BITS / 8;
 const DENSE: u8 = 0;
 const SPARSE: u8 = 1;
+/// Bits of a register, and how many values that makes.
+const BITS: usize = 6;
+const VALUES: usize = 1 << BITS;
+/// As many dense registers as fill whole bytes twice over, and these bytes: they fit a word.
+const GROUP: usize = 8;
+const GROUP_BYTES: usize = GROUP * BITS / 8;
 /// Where the bit is that says that the count is not known.
 const UNKNOWN_AT: usize = 15;
 const UNKNOWN: u8 = 0x80;
@@ -121,8 +127,8 @@ impl Registers {
     /// Takes the higher of each two.
     pub fn merge(&mut self, bytes: &[u8]) -> Result<(), Corrupted> {
         if is_dense(bytes) {
-            for (at, it) in self.0.iter_mut().enumerate() {
-                *it = (*it).max(dense_value(bytes, at));
+            for (these, group) in self.0.chunks_exact_mut(GROUP).zip(groups(bytes)) {
+                these.iter_mut().zip(group).for_each(|(it, value)| *it = (*it).max(value));
             }
             return Ok(());
         }
@@ -148,12 +154,96 @@ impl Registers {
     }
 
     /// How many have each value.
-    pub fn histogram(&self) -> [u32; VALUE_MAX + 1] {
+    pub fn histogram(&self) -> Histogram {
+        let mut tally = Tally::default();
+        for group in self.0.chunks_exact(GROUP) {
+            tally.add(group.try_into().unwrap_or_default());
+        }
+        tally.histogram()
+    }
+}
+
+/// How many registers have each value.
+pub type Histogram = [u32; VALUE_MAX + 1];
+
+/// How many registers of a HyperLogLog have each value.
+pub fn histogram(bytes: &[u8]) -> Result<Histogram, Corrupted> {
+    if is_dense(bytes) {
+        let mut tally = Tally::default();
+        groups(bytes).for_each(|it| tally.add(it));
+        return Ok(tally.histogram());
+    }
+    let (mut histogram, mut all) = ([0; VALUE_MAX + 1], 0);
+    for run in runs(bytes) {
+        histogram[usize::from(run.value)] += run.len as u32;
+        all += run.len;
+    }
+    if all == REGISTERS { Ok(histogram) } else { Err(Corrupted) }
+}
+
+/// Counts values in several rows, each of which is added to only now and then: registers that are
+/// neighbours often have one value, and adding to what was just written waits for it.
+struct Tally([[u32; VALUES]; Tally::ROWS]);
+
+impl Default for Tally {
+    fn default() -> Tally {
+        Tally([[0; VALUES]; Tally::ROWS])
+    }
+}
+
+impl Tally {
+    const ROWS: usize = 4;
+
+    #[inline]
+    fn add(&mut self, group: [u8; GROUP]) {
+        for (at, value) in group.into_iter().enumerate() {
+            self.0[at % Tally::ROWS][usize::from(value) % VALUES] += 1;
+        }
+    }
+
+    fn histogram(&self) -> Histogram {
         let mut histogram = [0; VALUE_MAX + 1];
-        // No hash says more; what somebody has written there may.
-        self.0.iter().for_each(|it| histogram[usize::from(*it).min(VALUE_MAX)] += 1);
+        for row in &self.0 {
+            // No hash says more than the highest; what somebody has written there may.
+            for (value, count) in row.iter().enumerate() {
+                histogram[value.min(VALUE_MAX)] += count;
+            }
+        }
         histogram
     }
+}
+
+/// The registers of a dense one, some at a time.
+fn groups(bytes: &[u8]) -> impl Iterator<Item = [u8; GROUP]> + '_ {
+    bytes[HEADER_BYTES..].chunks_exact(GROUP_BYTES).map(|it| {
+        let mut word = [0; 8];
+        word[..GROUP_BYTES].copy_from_slice(it);
+        let word = u64::from_le_bytes(word);
+        std::array::from_fn(|at| (word >> (at * BITS)) as u8 & (VALUES - 1) as u8)
+    })
+}
+
+/// Whether a register says less than this.
+pub fn is_below(bytes: &[u8], register: usize, value: u8) -> Result<bool, Corrupted> {
+    if is_dense(bytes) {
+        return Ok(dense_value(bytes, register) < value);
+    }
+    let mut behind = 0;
+    let run = runs(bytes).find(|it| {
+        behind += it.len;
+        register < behind
+    });
+    Ok(run.ok_or(Corrupted)?.value < value)
+}
+
+/// Raises a register of a dense one to this value, unless it is as high. Answers whether it was
+/// not.
+pub fn raise_dense(bytes: &mut [u8], register: usize, value: u8) -> bool {
+    let is_higher = dense_value(bytes, register) < value;
+    if is_higher {
+        set_dense(bytes, register, value);
+    }
+    is_higher
 }
 
 fn dense_value(bytes: &[u8], register: usize) -> u8 {
@@ -201,11 +291,7 @@ pub fn raise(
         }
         *bytes = dense_of(bytes)?;
     }
-    let is_higher = dense_value(bytes, register) < value;
-    if is_higher {
-        set_dense(bytes, register, value);
-    }
-    Ok(is_higher)
+    Ok(raise_dense(bytes, register, value))
 }
 
 /// `None` when it would become too long.
