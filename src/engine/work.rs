@@ -47,8 +47,8 @@ pub enum Work {
 
 /// Bytes that come to about as much as an element.
 const BYTES_PER_ELEMENT: usize = 16;
-/// What all registers of a HyperLogLog come to: some 10 µs. Nobody looks for how many there are, nor
-/// whether they have been counted before: that would be a good part of what it takes to answer.
+/// What all registers of a HyperLogLog come to: some 10 µs. Nobody looks for how many there are,
+/// nor whether they have been counted before: that would be a good part of what it takes to answer.
 const ELEMENTS_PER_HYPERLOGLOG: usize = 512;
 /// The same where vectors of bytes are counted or combined: a megabyte takes some 20 to 100 µs.
 const BYTES_IN_VECTORS_PER_ELEMENT: usize = 1024;
