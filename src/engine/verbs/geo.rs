@@ -60,11 +60,12 @@ fn geoadd(
     if args.left() % 3 != 0 || count == 0 || terms.new && terms.there {
         return Err(Fault::Syntax);
     }
-    let mut pairs = Vec::with_capacity(count);
+    let mut places = Vec::with_capacity(count);
     while args.left() != 0 {
-        pairs.push((point(&mut args)?.score() as f64, args.next()?));
+        places.push((point(&mut args)?.score(), args.next()?));
     }
-    let tally = zsets::put(engine, &args, key, terms, &pairs)?;
+    let pairs = places.iter().map(|(score, it)| (*score as f64, *it));
+    let tally = zsets::put(engine, &args, key, terms, pairs)?;
     if tally.changes() != 0 {
         // What a place's score is must not depend on who repeats it.
         let option_count = options.left() - 3 * count;
@@ -73,8 +74,8 @@ fn geoadd(
             say(b"zadd");
             say(key);
             options.for_each(&mut *say);
-            for (score, member) in &pairs {
-                say(itoa::Buffer::new().format(*score as u64).as_bytes());
+            for (score, member) in &places {
+                say(itoa::Buffer::new().format(*score).as_bytes());
                 say(member);
             }
         });

@@ -251,7 +251,7 @@ fn add(
         return Err(Fault::Syntax);
     }
     terms.check(args.left() / 2)?;
-    let tally = put(engine, &args, key, terms, &pairs(args)?)?;
+    let tally = put(engine, &args, key, terms, pairs(args)?.into_iter())?;
     if tally.changes() != 0 {
         effects.as_sent();
     }
@@ -264,18 +264,18 @@ fn add(
 }
 
 /// Gives members their scores, as far as `terms` allow it.
-pub fn put(
+pub fn put<'p>(
     engine: &mut Engine,
     args: &Args<'_>,
     key: &[u8],
     terms: Terms,
-    pairs: &[(f64, &[u8])],
+    pairs: impl Iterator<Item = (f64, &'p [u8])>,
 ) -> Result<Tally, Fault> {
     let mut tally = Tally::default();
     let event = Event::zset(if terms.increment { "zincr" } else { "zadd" });
     engine.db_mut(args).change_or_create(key, event, |zset: &mut Zset, shared| {
         for (given, member) in pairs {
-            tally.count(settle(zset, member, shared, |old| terms.decide(old, *given))?);
+            tally.count(settle(zset, member, shared, |old| terms.decide(old, given))?);
         }
         Ok(((), tally.changes()))
     })?;
