@@ -88,6 +88,7 @@ impl Config {
         found.extend(self.idle_dir());
         found.extend(self.http.foolish());
         found.extend(self.idle_password());
+        found.extend(self.idle_certificate_user());
         let of_default = |key| Place::Consistency(key);
         found.extend(of_acks(default, self.set.replicas, of_default));
         found.extend(of_ladder(default, of_default));
@@ -155,6 +156,16 @@ impl Config {
         };
         let words = format!("is not used: {by} says how the default user logs in; leave it out");
         Some((Place::Server("requirepass"), words))
+    }
+
+    /// Certificates that name users, where no client is asked for one.
+    fn idle_certificate_user(&self) -> Option<(Place, String)> {
+        if self.tls.client_user == "off" || self.tls.auth_clients != "no" {
+            return None;
+        }
+        let words = "is not used: no client is asked for a certificate; set \
+                     server.tls-auth-clients to yes or optional, or leave it out";
+        Some((Place::Server("tls-auth-clients-user"), words.to_owned()))
     }
 
     fn of_users(

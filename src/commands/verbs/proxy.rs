@@ -48,7 +48,7 @@ const SUBCOMMANDS: &[SessionRow] = &[
         SINCE,
         "O(1)",
         "Tells or sets how many replicas confirm each write of this session.",
-        "[0 | <replicas | IN-SYNC | ALL> timeout-milliseconds]",
+        "[0 | <replicas | IN-SYNC | ALL | FSYNC> timeout-milliseconds]",
     ),
     session_row("ALERTS", Exactly(2), TELLS, alerts).says(
         Group::Proxy,

@@ -60,11 +60,19 @@ const REFUSING: &str = "listens at 0.0.0.0:1, and clients from other machines ar
                         or bind to 127.0.0.1";
 const SHUT: &str = "switches set.min-replicas-to-write = 1 off; write a time above 0";
 
+const NO_CERTIFICATE: &str = "is not used: no client is asked for a certificate; set \
+                              server.tls-auth-clients to yes or optional, or leave it out";
+
 /// A file, and what is said of it, but for the file's name.
 const FOOLISH: &[(&str, &str, &str)] = &[
     ("[[route]]\nname = \"a\"\nusers = [\"alice\"]\n", "3: route.users = [\"alice\"]", NO_USER),
     ("[[route]]\nname = \"a\"\nusers = \"alice\"\n", "3: route.users = \"alice\"", NO_USER),
     ("[consistency]\nacks = 50\n", "2: consistency.acks = 50", TOO_MANY),
+    (
+        "[server]\ntls-auth-clients = \"no\"\ntls-auth-clients-user = \"CN\"\n",
+        "3: server.tls-auth-clients-user = \"CN\"",
+        NO_CERTIFICATE,
+    ),
     ("[[route]]\nname = \"a\"\n\nacks = 3\n", "4: route.acks = 3", TOO_MANY),
     (
         "[set]\nreplicas = 0\n[consistency]\nacks = \"in-sync\"\n",
