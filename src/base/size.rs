@@ -33,7 +33,8 @@ pub fn parse_size(text: &[u8]) -> Option<u64> {
 
 /// Writes a size as [`parse_size`] reads it, in the largest unit of 1024s that keeps it exact.
 pub fn format_size(bytes: u64) -> String {
-    let exact = |it: &&(&str, u64)| it.1 <= bytes && it.1.is_power_of_two() && bytes % it.1 == 0;
+    let exact =
+        |it: &&(&str, u64)| it.1 <= bytes && it.1.is_power_of_two() && bytes.is_multiple_of(it.1);
     match SIZES.iter().rev().find(exact) {
         Some((unit, each)) if *each != 1 => format!("{}{unit}", bytes / each),
         _ => bytes.to_string(),
@@ -59,7 +60,7 @@ pub fn format_duration(duration: Duration) -> String {
         return "0s".to_owned();
     }
     let nanos = duration.as_nanos();
-    let exact = DURATIONS.iter().rev().find(|(_, each)| nanos % each.as_nanos() == 0);
+    let exact = DURATIONS.iter().rev().find(|(_, each)| nanos.is_multiple_of(each.as_nanos()));
     let (unit, each) = exact.expect("one nanosecond divides everything");
     format!("{}{unit}", nanos / each.as_nanos())
 }

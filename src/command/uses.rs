@@ -60,7 +60,7 @@ impl Uses {
     /// old.
     pub fn note(&self, hash: u32, before: u32, second: u32) {
         const OLD_S: u32 = 8;
-        let is_due = OLD_S <= second.abs_diff(before) || (hash ^ second) % OLD_S == 0;
+        let is_due = OLD_S <= second.abs_diff(before) || (hash ^ second).is_multiple_of(OLD_S);
         if is_due {
             self.note_count(hash, 0);
         }

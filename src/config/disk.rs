@@ -96,7 +96,7 @@ impl SavePoints {
     /// Reads pairs of seconds and changes.
     pub fn parse(text: &str) -> Option<SavePoints> {
         let words: Vec<&str> = text.split_whitespace().collect();
-        if words.len() % 2 != 0 {
+        if !words.len().is_multiple_of(2) {
             return None;
         }
         let pair = |it: &[&str]| {

@@ -364,7 +364,7 @@ fn show_limits(limits: &OutputLimits) -> String {
 /// Quadruples of kind, hard, soft and seconds; kinds not named keep their limit.
 fn limits(mut limits: OutputLimits, text: &str) -> Result<OutputLimits, String> {
     let words: Vec<&str> = text.split_whitespace().collect();
-    if words.len() % 4 != 0 {
+    if !words.len().is_multiple_of(4) {
         return Err("Wrong number of arguments in buffer limit configuration.".to_owned());
     }
     for four in words.chunks(4) {

@@ -311,10 +311,10 @@ impl<'s> Thread<'s> {
     }
 
     fn hand_over(&mut self) {
-        if let Some((to, batch)) = &mut self.events {
-            if !batch.events.is_empty() {
-                let _ = to.send(std::mem::take(batch));
-            }
+        if let Some((to, batch)) = &mut self.events
+            && !batch.events.is_empty()
+        {
+            let _ = to.send(std::mem::take(batch));
         }
     }
 

@@ -113,7 +113,7 @@ impl ReplicaSet {
         let before = repeat.done;
         while let Some(write) = repeat.batch.writes.get(repeat.done) {
             // The clock is looked at now and then.
-            let looks = repeat.done != before && (repeat.done - before) % LOOK_EVERY == 0;
+            let looks = repeat.done != before && (repeat.done - before).is_multiple_of(LOOK_EVERY);
             if looks && APPLY_US_MAX <= clock::mono_now().since(began) {
                 return Ok(RepeatEnd::Some);
             }

@@ -45,7 +45,7 @@ mod tests {
     #[test]
     fn a_map_keeps_what_is_in_it_when_it_grows_and_shrinks() {
         let place = map(BYTES_MIN);
-        assert!(!place.is_null() && place as usize % ALIGN_MAX == 0);
+        assert!(!place.is_null() && (place as usize).is_multiple_of(ALIGN_MAX));
         // SAFETY: the map is this test's alone, and as large as it says.
         unsafe {
             place.add(BYTES_MIN - 1).write(7);

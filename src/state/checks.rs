@@ -67,7 +67,7 @@ impl Check {
     /// Whether the next is one that is checked.
     #[inline]
     pub fn wants_next(&self) -> bool {
-        self.one_in != 0 && self.turn.fetch_add(1, Relaxed) % self.one_in == 0
+        self.one_in != 0 && self.turn.fetch_add(1, Relaxed).is_multiple_of(self.one_in)
     }
 
     /// One is to be checked.

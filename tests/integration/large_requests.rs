@@ -30,7 +30,7 @@ fn answers(server: &Server, requests: &[Vec<u8>]) -> Vec<Vec<String>> {
 
 #[test]
 fn a_request_may_have_more_than_a_million_words() {
-    let pair = |it: usize| if it % 2 == 0 { format!("k{it}") } else { "v".to_owned() };
+    let pair = |it: usize| if it.is_multiple_of(2) { format!("k{it}") } else { "v".to_owned() };
     let requests = [
         command(&["SADD", "s"], 1_048_576, |it| it.to_string()),
         command(&["SCARD", "s"], 0, |_| String::new()),

@@ -87,7 +87,7 @@ fn counts_that_are_all_written_before_one_reply_is_taken_are_served_in_order() {
 #[test]
 fn writes_that_are_all_written_before_one_reply_is_taken_are_served_in_order() {
     const ECHO_EVERY: usize = 100;
-    let is_echo = |at: usize| at % ECHO_EVERY == 0;
+    let is_echo = |at: usize| at.is_multiple_of(ECHO_EVERY);
     for server in Server::both() {
         written_first(
             &server,

@@ -10,7 +10,7 @@ const STATES_EVERY: u64 = 16;
 impl World {
     /// Counts the states that members and followers are in, from time to time.
     pub fn look_at_states(&mut self) {
-        if self.steps % STATES_EVERY != 0 {
+        if !self.steps.is_multiple_of(STATES_EVERY) {
             return;
         }
         let set = self.set().clone();

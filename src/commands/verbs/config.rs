@@ -66,7 +66,7 @@ const NAMES_LOGGED_MAX: usize = 20;
 
 fn set(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let words: Vec<&[u8]> = context.args.rest().collect();
-    if words.len() % 2 != 0 {
+    if !words.len().is_multiple_of(2) {
         return Err(Fault::Syntax);
     }
     let pairs: Vec<(&[u8], &[u8])> = words.chunks_exact(2).map(|it| (it[0], it[1])).collect();

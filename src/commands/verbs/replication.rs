@@ -60,7 +60,7 @@ const STREAM: Flags = LINK.union(Flags::NO_MULTI).union(Flags::NO_ASYNC_LOADING)
 
 /// Each option changes what the client has said of itself, if it is one that its kind may say.
 fn replconf(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
-    if context.args.left() % 2 != 0 {
+    if !context.args.left().is_multiple_of(2) {
         return Err(Fault::Syntax);
     }
     let mut hello = context.session.hello.take().unwrap_or_default();

@@ -57,7 +57,7 @@ fn geoadd(
         *term = true;
     }
     let count = args.left() / 3;
-    if args.left() % 3 != 0 || count == 0 || terms.new && terms.there {
+    if !args.left().is_multiple_of(3) || count == 0 || terms.new && terms.there {
         return Err(Fault::Syntax);
     }
     let mut places = Vec::with_capacity(count);

@@ -245,7 +245,7 @@ fn set_all(
 ) -> Result<usize, Fault> {
     let key = args.next()?;
     let pairs = args.left() / 2;
-    if args.left() % 2 != 0 {
+    if !args.left().is_multiple_of(2) {
         return Err(Fault::WrongArity(name.to_owned()));
     }
 

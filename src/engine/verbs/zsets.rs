@@ -247,7 +247,7 @@ fn add(
 ) -> Result<(), Fault> {
     let key = args.next()?;
     let terms = terms.read(&mut args);
-    if args.left() == 0 || args.left() % 2 != 0 {
+    if args.left() == 0 || !args.left().is_multiple_of(2) {
         return Err(Fault::Syntax);
     }
     terms.check(args.left() / 2)?;

@@ -131,7 +131,7 @@ impl<'a> Ask<'a> {
 
     fn read_streams(&mut self, args: &mut Args<'a>, is_of_group: bool) -> Result<(), Fault> {
         let words = args.left();
-        if words % 2 != 0 {
+        if !words.is_multiple_of(2) {
             let (name, sign) = if is_of_group { ("xreadgroup", '>') } else { ("xread", '$') };
             return Err(Fault::Message(format!(
                 "ERR Unbalanced '{name}' list of streams: for each stream key an ID or '{sign}' \
