@@ -132,7 +132,7 @@ impl<S: Clone> Log<S> {
         kind
     }
 
-    /// Whether there are followers of this kind.
+    /// Whether there are followers at the other end of a link.
     pub fn has_followers_on_wire(&self) -> bool {
         self.followers().any(|(_, it)| it.kind.is_on_wire())
     }

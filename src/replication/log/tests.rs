@@ -460,15 +460,14 @@ fn nobody_goes_on_at_the_beginning_of_a_history_that_was_replaced() {
 #[test]
 fn a_follower_is_of_a_kind_and_lives_from_when_it_was_heard() {
     let mut log = log_at(5, 1 << 20);
-    let has =
-        |log: &Log<u32>| [FollowerKind::Hosted, FollowerKind::Wire].map(|it| log.has_followers(it));
-    assert_eq!(has(&log), [false, false]);
+    online(&mut log, FollowerKind::Hosted);
+    assert!(!log.has_followers_on_wire());
     let id = online(&mut log, FollowerKind::Wire);
-    assert_eq!(has(&log), [false, true]);
+    assert!(log.has_followers_on_wire());
     log.heard(id, MonoUs(9));
     assert_eq!(log.follower(id).heard_at, MonoUs(9));
     log.remove_follower(id);
-    assert_eq!(has(&log), [false, false]);
+    assert!(!log.has_followers_on_wire());
 }
 
 #[test]
