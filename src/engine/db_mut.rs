@@ -163,20 +163,28 @@ impl<'e> DbMut<'e> {
     /// unless it is just as long, and nobody else has it.
     pub fn take_memory(&mut self, key: &[u8], len: usize) -> Vec<u8> {
         let hash = self.shared.hash(key);
-        let Some(Value::Adopted(old)) = self.space.get_mut(hash, key).and_then(KeySlot::value_mut)
-        else {
+        let is_it = |it: &Value| match it {
+            Value::Adopted(it) => it.len() == len && Arc::strong_count(it) == 1 && it.is_unique(),
+            _ => false,
+        };
+        // Looked at before it is asked for: a walk would copy what is about to change.
+        if !self.space.get(hash, key).and_then(KeySlot::value).is_some_and(is_it) {
+            return Vec::new();
+        }
+        let slot = self.space.get_mut(hash, key);
+        let Some(Value::Adopted(old)) = slot.and_then(KeySlot::value_mut) else {
             return Vec::new();
         };
-        match Arc::get_mut(old).filter(|it| it.len() == len && it.is_unique()) {
-            Some(it) => Some(Vec::from(std::mem::take(it))).filter(|it| it.capacity() == len),
-            None => None,
-        }
-        .unwrap_or_default()
+        let Some(bytes) = Arc::get_mut(old) else { return Vec::new() };
+        let memory = Vec::from(std::mem::take(bytes));
+        // What is adopted from a request may have as much room again behind it.
+        if memory.capacity() <= len + len / 8 { memory } else { Vec::new() }
     }
 
     /// Stores a HyperLogLog whole, in the place of another, whose deadline it keeps, or of nothing.
     /// Answers an entry that hosted feeds may share.
-    pub fn put_hyperloglog(&mut self, key: &[u8], bytes: Vec<u8>) -> KeySlot {
+    pub fn put_hyperloglog(&mut self, key: &[u8], mut bytes: Vec<u8>) -> KeySlot {
+        bytes.shrink_to_fit();
         let deadline = self.deadline(key);
         if !Hyperloglog::is_one(&bytes) {
             return self.put_string_as(Form::Raw, key, &bytes, deadline);
@@ -479,7 +487,7 @@ impl<'e> DbMut<'e> {
         change: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), Fault> {
         let hash = self.shared.hash(key);
-        let Some(slot) = self.space.get_mut(hash, key) else { return Ok(()) };
+        let slot = self.space.get_mut(hash, key).expect("it has just been read");
         if !matches!(slot.value(), Some(Value::Hyperloglog(_))) {
             let counted = Hyperloglog::new(slot.as_string()?.to_vec());
             let counted = Value::Hyperloglog(Arc::new(counted));

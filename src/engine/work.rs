@@ -22,7 +22,10 @@ pub enum Work {
     /// The registers of a HyperLogLog for each of its words.
     Registers,
     /// All bytes of its keys' values, many at a time.
-    Bytes,
+    Bytes {
+        /// How many of them come to about as much as an element.
+        per_element: usize,
+    },
     /// As many of them as a LIMIT lets through.
     Limited,
     /// The elements between two indices, which stand at `at` and behind it.
@@ -50,8 +53,13 @@ const BYTES_PER_ELEMENT: usize = 16;
 /// What all registers of a HyperLogLog come to: some 10 µs. Nobody looks for how many there are,
 /// nor whether they have been counted before: that would be a good part of what it takes to answer.
 const ELEMENTS_PER_HYPERLOGLOG: usize = 512;
-/// The same where vectors of bytes are counted or combined: a megabyte takes some 20 to 100 µs.
-const BYTES_IN_VECTORS_PER_ELEMENT: usize = 1024;
+/// The same of one alone, which most have counted before.
+const ELEMENTS_OF_ONE_HYPERLOGLOG: usize = 32;
+/// Bytes that come to about as much as an element where bits are counted in vectors: a megabyte
+/// takes some 20 µs.
+const COUNTED_BYTES_PER_ELEMENT: usize = 1024;
+/// The same where bytes are combined, or looked through for the first bit: some 100 µs.
+const COMBINED_BYTES_PER_ELEMENT: usize = 256;
 
 impl Work {
     /// Of the command of this name, in capitals.
@@ -75,7 +83,8 @@ impl Work {
                 Work::Values
             }
             "PFCOUNT" | "PFMERGE" => Work::Registers,
-            "BITCOUNT" | "BITPOS" | "BITOP" => Work::Bytes,
+            "BITCOUNT" => Work::Bytes { per_element: COUNTED_BYTES_PER_ELEMENT },
+            "BITPOS" | "BITOP" => Work::Bytes { per_element: COMBINED_BYTES_PER_ELEMENT },
             name => match Form::of(name) {
                 Some(form) => Work::Near(form),
                 None => StreamWork::of(name).map_or(Work::Short, Work::Stream),
@@ -90,8 +99,9 @@ impl Work {
         let elements = match self {
             Work::Short => 0,
             Work::Values => all(),
-            Work::Registers => request.len() * ELEMENTS_PER_HYPERLOGLOG,
-            Work::Bytes => bytes(db, keys, request) / BYTES_IN_VECTORS_PER_ELEMENT,
+            Work::Registers if request.len() == 2 => ELEMENTS_OF_ONE_HYPERLOGLOG,
+            Work::Registers => (request.len() - 1) * ELEMENTS_PER_HYPERLOGLOG,
+            Work::Bytes { per_element } => bytes(db, keys, request) / per_element,
             Work::Limited => limited(request, all()),
             Work::Inside { at } => {
                 let all = all();

@@ -17,6 +17,7 @@ mod acl;
 mod acl_paths;
 mod acl_users;
 mod alerts;
+mod bitmaps;
 mod blocking;
 mod clients;
 mod commands;

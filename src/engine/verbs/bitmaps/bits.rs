@@ -1,5 +1,5 @@
-//! Bits of bytes: counted, found and combined. The loops go by words of eight bytes, so that the
-//! compiler can make vectors of them.
+//! Bits of bytes: counted by vectors of bytes, found by words of eight, and combined block by block,
+//! in loops that the compiler makes vectors of.
 
 use std::ops::Range;
 
