@@ -13,7 +13,7 @@ use crate::base::remote_address::RemoteAddress;
 use crate::base::time::MonoUs;
 use crate::node::{FollowerStatus, PauseMode};
 use crate::replication::{FollowerKind, REFUSALS};
-use crate::runtime::{clock, tasks};
+use crate::runtime::{clock, process, tasks};
 use crate::state::{FailoverOrder, FailoverPhase, Server};
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +37,7 @@ pub async fn fail_over_to_replica(
     })
     .await;
     let done = match find_candidate(&server, &order).await {
-        Ok(address) => become_replica_of(&server, address).await,
+        Ok(address) => become_replica_of(&server, address, &order).await,
         Err(why) => Err(why),
     };
     // Who sees that it is over may begin another, with a pause of its own.
@@ -68,6 +68,9 @@ async fn find_candidate(
         let now = clock::mono_now();
         if server.failovers.is_aborted() {
             return Err("aborted");
+        }
+        if has_gone(server, order) {
+            return Err(GONE);
         }
         let replicas = online(server, order, now);
         let is_meant = |it: &&FollowerStatus| match &order.to {
@@ -115,9 +118,17 @@ fn address_of(replica: &FollowerStatus, order: &FailoverOrder) -> Option<RemoteA
     Some(RemoteAddress { host: host.to_owned(), port })
 }
 
+const GONE: &str = "the other process has ended";
+
+/// Whether it is an upgrade whose other process has ended.
+fn has_gone(server: &Server, order: &FailoverOrder) -> bool {
+    order.is_upgrade && server.upgrade.claimed_by().is_none_or(process::has_ended)
+}
+
 async fn become_replica_of(
     server: &Arc<Server>,
     address: RemoteAddress,
+    order: &FailoverOrder,
 ) -> Result<RemoteAddress, &'static str> {
     server.failovers.enter(FailoverPhase::InProgress);
     let (to, follower) = (address.clone(), server.clone());
@@ -129,7 +140,8 @@ async fn become_replica_of(
             return Ok(address);
         }
         let has_refused = remote.status().fault.is_some_and(|it| REFUSALS.contains(&it.0));
-        if has_refused || server.failovers.is_aborted() || until <= clock::mono_now() {
+        let is_over = server.failovers.is_aborted() || until <= clock::mono_now();
+        if has_refused || is_over || has_gone(server, order) {
             let again = server.clone();
             let _ = tasks::apart(move || again.follow(None)).await;
             return Err(match has_refused {

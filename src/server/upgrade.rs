@@ -51,24 +51,26 @@ async fn role(server: &Arc<Server>, pid: u32, path: String, master: &str) -> Res
     if !server.upgrade.claim(pid) {
         return Err("another process takes over".to_owned());
     }
-    let given = give_role(server, path).await;
-    if given.is_err() {
-        take_back(server);
+    // Nothing else writes in the directory from here on: it is handed over as it is.
+    let now = clock::mono_now();
+    if server.disk().is_some() && !server.persistence.begin(Background::Save, now) {
+        server.upgrade.unclaim();
+        return Err(format!("{NOT_YET} a snapshot or a rewrite is being made"));
+    }
+    let given = give_role(server, &path).await;
+    match given {
+        Ok(()) => tasks::spawn(watch_successor(server.clone(), path)),
+        Err(_) => take_back(server),
     }
     given
 }
 
-async fn give_role(server: &Arc<Server>, path: String) -> Result<(), String> {
-    // Nothing else writes in the directory from here on: it is handed over as it is.
-    let now = clock::mono_now();
-    if server.disk().is_some() && !server.persistence.begin(Background::Save, now) {
-        return Err(format!("{NOT_YET} a snapshot or a rewrite is being made"));
-    }
+async fn give_role(server: &Arc<Server>, path: &str) -> Result<(), String> {
     if server.set.is_following() || server.upstream.is_some() {
         return Ok(());
     }
     let is_it = |it: &FollowerStatus| it.kind == FollowerKind::Upgrade && it.state.is_online();
-    let all = server.set.followers(now);
+    let all = server.set.followers(clock::mono_now());
     if !all.iter().any(|it| is_it(it) && it.address().0 == path) {
         return Err(format!("{NOT_YET} it does not follow this process"));
     }
@@ -76,7 +78,7 @@ async fn give_role(server: &Arc<Server>, path: String) -> Result<(), String> {
         return Err("FAILOVER already in progress.".to_owned());
     }
     let order = FailoverOrder {
-        to: Some((path, 0)),
+        to: Some((path.to_owned(), 0)),
         timeout: Some(ROLE_WITHIN),
         is_forced: false,
         is_upgrade: true,
@@ -85,11 +87,7 @@ async fn give_role(server: &Arc<Server>, path: String) -> Result<(), String> {
     let server = server.clone();
     tasks::spawn(async move {
         let done = fail_over_to_replica(server.clone(), order).await;
-        let told = done.as_ref().map(drop).map_err(|why| (*why).to_owned());
-        let _ = answer.send(told);
-        if let Ok(address) = done {
-            watch_successor(&server, &address).await;
-        }
+        let _ = answer.send(done.map(drop).map_err(str::to_owned));
     });
     answered.await.unwrap_or_else(|_| Err("nobody knows why".to_owned()))
 }
@@ -102,16 +100,19 @@ fn take_back(server: &Server) {
     server.upgrade.unclaim();
 }
 
-/// Until we end, looks whether the other process lives. Where it has ended first, we are what we
-/// were: nobody else can be the master.
-async fn watch_successor(server: &Arc<Server>, address: &RemoteAddress) {
-    let follows = || server.set.remote().is_some_and(|it| it.address == *address);
-    while follows() && !server.is_closing() {
+/// Until we end, looks whether the process lives that our place is promised to, and that is reached
+/// at this path. Where it has ended first, we are what we were: nobody else can be the master.
+async fn watch_successor(server: Arc<Server>, path: String) {
+    while !server.is_closing() {
         if server.upgrade.claimed_by().is_none_or(process::has_ended) {
             log::error!("event=upgrade-failed why=the other process has ended");
-            let again = server.clone();
-            let _ = tasks::apart(move || again.follow(None)).await;
-            return take_back(server);
+            let address = RemoteAddress::at_path(&path);
+            if server.set.remote().is_some_and(|it| it.address == address) {
+                let again = server.clone();
+                let _ = tasks::apart(move || again.follow(None)).await;
+            }
+            process::remove_socket(Path::new(&path));
+            return take_back(&server);
         }
         tasks::sleep(LOOK_EVERY).await;
     }

@@ -87,11 +87,11 @@ impl Upgrade {
         self.sockets.lock().clear();
     }
 
-    /// Promises our place to this process, unless it is another's that lives. Answers whether it
+    /// Promises our place to this process, unless it is promised to one that lives. Answers whether it
     /// is its now.
     pub fn claim(&self, pid: u32) -> bool {
         let before = self.claimed_by.load(Acquire);
-        let is_free = before == 0 || before == pid || process::has_ended(before);
+        let is_free = before == 0 || process::has_ended(before);
         let swapped = || self.claimed_by.compare_exchange(before, pid, AcqRel, Acquire);
         is_free && swapped().is_ok()
     }

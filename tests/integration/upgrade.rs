@@ -378,6 +378,30 @@ impl Drop for Named {
 }
 
 #[test]
+fn a_claim_ends_with_its_process_and_a_snapshot_that_is_being_made_is_waited_for() {
+    let (dir, port) = (Dir::new(), free_port().unwrap());
+    fs::create_dir(dir.join("data")).unwrap();
+    dir.file("e.toml", config(port, "[set]\ndir = \"data\"\n"));
+    let _serving = process(&dir, "0", &[]);
+    until_up(port);
+    let mut wire = Wire::dial(port).unwrap();
+    // A master that is not there: then the role is given without more.
+    ok(&mut wire, "REPLICAOF 127.0.0.1 1");
+    let mut other = Command::new("sleep").arg("60").spawn().expect("a process");
+    let pid = other.id().to_string();
+    let mut orders = Wire::dial_at(&Address::Unix(dir.join(UPGRADE))).unwrap();
+    let mut role = || orders.cmd(&["PROXY", "UPGRADE", "ROLE", &pid, "/no/such", "127.0.0.1:1"]);
+    assert_eq!(role().string(), "OK");
+    starts(&wire.ask("BGSAVE"), "ERR Background save already in progress");
+    starts(&role(), "ERR another process takes over");
+    other.kill().unwrap();
+    let _ = ended(&mut other);
+    until("a snapshot to be possible again", || {
+        (wire.ask("BGSAVE").string() == "Background saving started").then_some(())
+    });
+}
+
+#[test]
 fn a_signal_starts_the_process_that_takes_over() {
     let (dir, port) = (Dir::new(), free_port().unwrap());
     dir.file("e.toml", config(port, "requirepass = \"a-long-secret\"\n"));
