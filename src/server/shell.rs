@@ -320,7 +320,9 @@ impl Shell {
         // waits is told to end by a message of its own.
         let waits_or_works = connection.is_blocked() || connection.is_at_work();
         let waits_or_works = waits_or_works || connection.caller.is_unsynced();
-        if connection.caller.server.is_closing() && !waits_or_works {
+        // In an upgrade somebody else serves by now: there is time to take what was asked for.
+        let is_owed = !is_sent && self.server.upgrade.successor().is_some();
+        if connection.caller.server.is_closing() && !waits_or_works && !is_owed {
             return Next::End(Why::ServerClosing);
         }
         if is_sent

@@ -402,6 +402,32 @@ fn a_claim_ends_with_its_process_and_a_snapshot_that_is_being_made_is_waited_for
 }
 
 #[test]
+fn who_is_slow_to_take_a_reply_gets_all_of_it() {
+    const BYTES: usize = 20 << 20;
+    let (dir, port) = (Dir::new(), free_port().unwrap());
+    dir.file("e.toml", config(port, ""));
+    let serving = process(&dir, "0", &[]);
+    until_up(port);
+    let mut wire = Wire::dial(port).unwrap();
+    assert_eq!(wire.ask(&format!("SETRANGE k {} x", BYTES - 1)).int(), Some(BYTES as i64));
+    let mut slow = Wire::dial(port).unwrap();
+    slow.send_raw(b"GET k\r\n");
+    until("the reply to begin", || slow.has_input().then_some(()));
+    let next = process(&dir, "1", &["--upgrade"]);
+    let id = next.0.id().to_string();
+    until("the next process to serve", || {
+        let mut wire = Wire::dial(port).ok()?;
+        wire.try_send_raw(b"INFO server\r\n").ok()?;
+        let told = wire.try_read()?.string();
+        told.contains(&format!("process_id:{id}")).then_some(())
+    });
+    assert_eq!(slow.read().text().map(<[u8]>::len), Some(BYTES));
+    assert!(slow.is_closed());
+    let mut serving = serving;
+    assert_eq!(ended(&mut serving.0), Some(0), "{}", said(&dir, "0"));
+}
+
+#[test]
 fn a_signal_starts_the_process_that_takes_over() {
     let (dir, port) = (Dir::new(), free_port().unwrap());
     dir.file("e.toml", config(port, "requirepass = \"a-long-secret\"\n"));

@@ -1,5 +1,5 @@
-//! Bits of bytes: counted by vectors of bytes, found by words of eight, and combined block by block,
-//! in loops that the compiler makes vectors of.
+//! Bits of bytes: counted by vectors of bytes, found by words of eight, and combined block by
+//! block, in loops that the compiler makes vectors of.
 
 use std::ops::Range;
 
