@@ -87,8 +87,8 @@ impl Upgrade {
         self.sockets.lock().clear();
     }
 
-    /// Promises our place to this process, unless it is promised to one that lives. Answers whether it
-    /// is its now.
+    /// Promises our place to this process, unless it is promised to one that lives. Answers whether
+    /// it is its now.
     pub fn claim(&self, pid: u32) -> bool {
         let before = self.claimed_by.load(Acquire);
         let is_free = before == 0 || process::has_ended(before);
