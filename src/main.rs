@@ -156,7 +156,10 @@ fn serve(
     tasks::start();
     clamp_maxclients(&mut config);
     let (predecessor, passed) = match upgrades {
-        true => tasks::wait_for(find_predecessor(&config))?,
+        true => {
+            let (predecessor, sockets) = tasks::wait_for(find_predecessor(&config))?;
+            (Some(predecessor), sockets)
+        }
         false => (None, passed),
     };
     let upgrade_path = match &predecessor {
@@ -189,9 +192,10 @@ fn serve(
         server.upgrade.reached_at(&process::absolute(&upgrade_path));
         server.upgrade.keep_sockets(shared);
     }
-    let http = match &predecessor {
+    // While data is loaded the page says so; another process serves it until its place is ours.
+    let http = match predecessor {
         Some(_) => http,
-        None => start_http(&server, http)?,
+        None => start_http(&server, http).map(|()| None)?,
     };
     match (store, &predecessor) {
         (None, None) => {
@@ -290,27 +294,22 @@ fn follow_as_configured(server: &Server) -> Result<(), String> {
     }
 }
 
-/// The status page, the metrics and their like are served from here on.
-fn start_http(
-    server: &Arc<Server>,
-    acceptor: Option<Acceptor>,
-) -> Result<Option<Acceptor>, String> {
+/// The status page, the metrics and their like are served from here on, if there is a place.
+fn start_http(server: &Arc<Server>, acceptor: Option<Acceptor>) -> Result<(), String> {
     if let Some(acceptor) = acceptor {
         let address = acceptor.address();
         http::start(server.clone(), acceptor).map_err(|why| format!("no thread: {why}"))?;
         log::info!("event=listen name=http address={address}");
     }
-    Ok(None)
+    Ok(())
 }
 
 /// The process whose place is taken, and its sockets.
-async fn find_predecessor(
-    config: &Config,
-) -> Result<(Option<Predecessor>, Vec<PassedSocket>), String> {
+async fn find_predecessor(config: &Config) -> Result<(Predecessor, Vec<PassedSocket>), String> {
     let mut predecessor = Predecessor::find(&config.server.upgrade_socket).await?;
     predecessor.check_dir(&config.set.disk.dir)?;
     let sockets = predecessor.sockets().await?;
-    Ok((Some(predecessor), still_configured(config, sockets)))
+    Ok((predecessor, still_configured(config, sockets)))
 }
 
 /// What is taken over.

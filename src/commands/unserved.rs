@@ -4,12 +4,10 @@ use crate::state::Server;
 
 /// Why no master serves.
 pub fn unserved(server: &Server) -> Option<String> {
-    if server.is_closing() && server.upgrade.successor().is_some() {
-        // The process that has taken our place serves, at the same sockets.
-        return None;
-    }
     if server.is_closing() {
-        return Some("the process shuts down".to_owned());
+        // A process that has taken our place serves, at the same sockets.
+        let has_successor = server.upgrade.successor().is_some();
+        return (!has_successor).then(|| "the process shuts down".to_owned());
     }
     if let Some(upstream) = &server.upstream {
         let is_there = upstream.view().master.is_some();

@@ -53,6 +53,11 @@ impl FollowerStatus {
         self.kind.is_on_wire()
     }
 
+    /// Whether it is a replica at the other end of a link.
+    pub fn is_wire_replica(&self) -> bool {
+        self.kind == FollowerKind::Wire
+    }
+
     /// Host and port at which others reach one on the wire; port 0 where it has not said.
     pub fn address(&self) -> (&str, &str) {
         self.name.rsplit_once(':').unwrap_or((&self.name, "0"))

@@ -101,7 +101,7 @@ fn ask_once(server: &Server, head: Offset, asked_at: &mut Option<Offset>, now: M
     }
 }
 
-/// Who may take over: a replica, or, where the order names a path, the other process of an upgrade.
+/// Who may take over: a replica, or the other process of an upgrade where the order is for one.
 fn online(server: &Server, order: &FailoverOrder, now: MonoUs) -> Vec<FollowerStatus> {
     let kind = match order.is_upgrade {
         true => FollowerKind::Upgrade,

@@ -19,8 +19,7 @@ pub fn replication(server: &Server, lines: &mut Lines) {
     let set = &server.set;
     let now = clock::mono_now();
     let followers = set.followers(now);
-    let on_wire: Vec<_> =
-        followers.iter().filter(|it| it.is_on_wire() && it.is_replica()).collect();
+    let on_wire: Vec<_> = followers.iter().filter(|it| it.is_wire_replica()).collect();
     let remote = set.remote();
     lines.line("role", if remote.is_some() { "slave" } else { "master" });
     if let Some(remote) = &remote {

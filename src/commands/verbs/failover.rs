@@ -3,6 +3,7 @@
 use crate::command::Arity::AtLeast;
 use crate::command::{Fault, Flags, Group};
 use crate::commands::{CommandContext, Job, Outcome, SessionRow, session_row};
+use crate::node::FollowerStatus;
 use crate::state::FailoverOrder;
 use std::time::Duration;
 
@@ -61,7 +62,7 @@ fn may_begin(context: &CommandContext<'_>, order: &FailoverOrder) -> Result<(), 
         return Err(Fault::Static("ERR FAILOVER is not valid when server is a replica."));
     }
     let mut replicas = set.followers(context.now);
-    replicas.retain(|it| it.is_on_wire() && it.is_replica());
+    replicas.retain(FollowerStatus::is_wire_replica);
     if replicas.is_empty() {
         return Err(Fault::Static("ERR FAILOVER requires connected replicas."));
     }

@@ -94,7 +94,7 @@ fn role(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         return Ok(Outcome::Answered);
     }
     let mut replicas = server.set.followers(context.now);
-    replicas.retain(|it| it.is_on_wire() && it.is_replica() && it.state.is_online());
+    replicas.retain(|it| it.is_wire_replica() && it.state.is_online());
     reply.array(3);
     reply.bulk(b"master");
     reply.int(server.set.head().bytes() as i64);
