@@ -283,12 +283,10 @@ impl Shell {
         Ok(self.next())
     }
 
-    /// Reads until nothing is left, or the peer turns out to have gone.
+    /// Reads until nothing is left, or the peer turns out to have gone, and serves nothing of it:
+    /// its end may stand behind bytes that do not fill a read, before the poller tells of it.
     fn read_all(&mut self, scratch: &mut WorkerScratch) -> io::Result<()> {
-        self.may_read = true;
-        while self.may_read && !self.connection.is_closed() {
-            self.read(scratch)?;
-        }
+        while !self.connection.is_closed() && self.read_as(|it| Event::Unserved(it), scratch)? {}
         self.close_if_gone(scratch);
         Ok(())
     }
@@ -366,21 +364,31 @@ impl Shell {
     /// Reads once. A read that fills its room may have left some behind, of which nobody tells;
     /// after the peer has hung up, everything is read to the end.
     fn read(&mut self, scratch: &mut WorkerScratch) -> io::Result<()> {
+        let Some(room) = self.connection.room() else {
+            self.read_as(|it| Event::Bytes(it), scratch)?;
+            return Ok(());
+        };
+        let size = room.capacity() - room.len();
         let has_ended = self.stream.has_ended();
-        if let Some(room) = self.connection.room() {
-            let size = room.capacity() - room.len();
-            let read = self.stream.try_read_more(room);
-            let count = *read.as_ref().unwrap_or(&0);
-            self.handle_read(read, size, has_ended, scratch, Event::Received { count })
-        } else {
-            let mut input = std::mem::take(&mut scratch.input);
-            let read = self.stream.try_read(&mut input);
-            let count = *read.as_ref().unwrap_or(&0);
-            let event = Event::Bytes(&input[..count]);
-            let done = self.handle_read(read, input.len(), has_ended, scratch, event);
-            scratch.input = input;
-            done
-        }
+        let read = self.stream.try_read_more(room);
+        let count = *read.as_ref().unwrap_or(&0);
+        self.handle_read(read, size, has_ended, scratch, Event::Received { count })
+    }
+
+    /// Reads once, and makes this event of it. Answers whether there was anything.
+    fn read_as(
+        &mut self,
+        event: fn(&[u8]) -> Event<'_>,
+        scratch: &mut WorkerScratch,
+    ) -> io::Result<bool> {
+        let has_ended = self.stream.has_ended();
+        let mut input = std::mem::take(&mut scratch.input);
+        let read = self.stream.try_read(&mut input);
+        let count = *read.as_ref().unwrap_or(&0);
+        let event = event(&input[..count]);
+        let done = self.handle_read(read, input.len(), has_ended, scratch, event);
+        scratch.input = input;
+        done.map(|()| count != 0)
     }
 
     fn handle_read(

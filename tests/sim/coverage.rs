@@ -73,7 +73,7 @@ names!(ENDINGS, name_of_ending: &Event<'_>, {
     Event::MailboxOverflow => "flooded",
     Event::Message(Message::ServerClosing) => "shut down",
     Event::Message(Message::Push(_) | Message::Shown(_) | Message::Published(_) | Message::Told(_))
-        | Event::Message(Message::RulesChanged | Message::UserGone | Message::Disclaimed) | Event::Bytes(_) | Event::Received { .. } | Event::Proceed => "nothing that ends a wait",
+        | Event::Message(Message::RulesChanged | Message::UserGone | Message::Disclaimed) | Event::Bytes(_) | Event::Unserved(_) | Event::Received { .. } | Event::Proceed => "nothing that ends a wait",
 });
 
 /// What one of these waits has come to, as one word for the counts.

@@ -85,13 +85,13 @@ impl Connection {
         }
     }
 
-    /// Handles one event. What it wants done is added to the
-    /// context's actions; what it has to send is in
-    /// [`Connection::poll_transmit`]. No lock is held afterwards.
+    /// Handles one event. What it wants done is added to the context's actions; what it has to send
+    /// is in [`Connection::poll_transmit`]. No lock is held afterwards.
     pub fn handle(&mut self, event: Event<'_>, context: &mut BatchContext<'_, '_>) {
         self.begin(context);
         match event {
             Event::Bytes(bytes) => self.receive(bytes, context),
+            Event::Unserved(bytes) => self.keep(bytes, context.actions),
             Event::Received { count } => {
                 self.unread.commit(count);
                 self.proceed(context);
@@ -146,12 +146,8 @@ impl Connection {
 
     /// Serves what has come, unless something is before it.
     fn receive(&mut self, bytes: &[u8], context: &mut BatchContext<'_, '_>) {
-        if matches!(self.state, State::Closing | State::Closed) {
-            return;
-        }
         if !self.unread.is_empty() || !self.may_serve() {
-            self.unread.append(bytes);
-            self.check_query_limit(context.actions);
+            self.keep(bytes, context.actions);
             return self.proceed(context);
         }
         // What one read brings is little, and its peer may have gone when it is over.
@@ -162,6 +158,14 @@ impl Connection {
             _ => self.unread.append(left),
         }
         self.ended(ended, context);
+    }
+
+    /// Keeps what has come, to be served when it is its turn.
+    fn keep(&mut self, bytes: &[u8], actions: &mut Vec<Action>) {
+        if !self.is_closing() {
+            self.unread.append(bytes);
+            self.check_query_limit(actions);
+        }
     }
 
     /// Serves what waits to be served, one batch of it.

@@ -13,6 +13,8 @@ use std::fmt;
 pub enum Event<'e> {
     /// The peer has sent these bytes.
     Bytes(&'e [u8]),
+    /// The peer has sent these, and nothing is to be served before it is seen whether it has gone.
+    Unserved(&'e [u8]),
     /// The peer has sent this many bytes, which were added to [`Connection::room`].
     Received {
         /// How many.

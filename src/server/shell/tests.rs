@@ -9,9 +9,11 @@ use crate::node::ReplicaSet;
 use crate::runtime::acceptor::Acceptor;
 use crate::runtime::link::{Exchange, Link};
 use crate::session::TokenSigner;
-use crate::state::{ProcessInfo, Server};
+use crate::state::{ProcessInfo, Server, UnblockAs};
 use bytes::Bytes;
 use futures::channel::oneshot;
+use std::io::Write;
+use std::net::TcpStream;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -60,11 +62,11 @@ async fn read_to_end(link: Link) -> String {
     String::from_utf8(all).unwrap()
 }
 
-/// A client that has sent `requests` is flooded: how its connection ends, and what it was answered.
-async fn flooded(requests: &'static str, commands: u64, waits: bool) -> (Why, String) {
-    let server = server();
-    let acceptor = Acceptor::tcp("127.0.0.1:0").unwrap();
-    let peer = Link::connect("127.0.0.1", acceptor.port().unwrap()).await.unwrap();
+/// Serves the next that connects on a thread of its own: who that is, and how it will have ended.
+async fn served(
+    server: &Arc<Server>,
+    acceptor: &Acceptor,
+) -> (Arc<Client>, Arc<Threads>, oneshot::Receiver<Why>) {
     let socket = acceptor.accept().await.unwrap();
     let now = clock::mono_now();
     let client = server.clients.enter(socket.peer(), 1, now).unwrap();
@@ -79,6 +81,15 @@ async fn flooded(requests: &'static str, commands: u64, waits: bool) -> (Why, St
         drop(shell);
         ends.send(why).unwrap();
     });
+    (client, threads, ended)
+}
+
+/// A client that has sent `requests` is flooded: how its connection ends, and what it was answered.
+async fn flooded(requests: &'static str, commands: u64, waits: bool) -> (Why, String) {
+    let server = server();
+    let acceptor = Acceptor::tcp("127.0.0.1:0").unwrap();
+    let peer = Link::connect("127.0.0.1", acceptor.port().unwrap()).await.unwrap();
+    let (client, _threads, ended) = served(&server, &acceptor).await;
     peer.send(requests.as_bytes()).await.unwrap();
     until_there(&client, commands, waits).await;
     let pushed = Arc::downgrade(&client);
@@ -92,6 +103,32 @@ async fn flooded(requests: &'static str, commands: u64, waits: bool) -> (Why, St
     assert!(!is_watched(&server, "watched"), "{requests:?}");
     assert!(pushed.upgrade().is_none(), "nobody keeps the client: {requests:?}");
     (why, read_to_end(peer).await)
+}
+
+/// A client that has sent `requests`, the first of which waits, sends more, closes its socket, and
+/// only then the wait is ended, all while its worker is busy: the message comes before the word of
+/// the socket. How its connection ends, and what is in the set.
+async fn ended_after_it_left(requests: &'static str) -> (Why, usize) {
+    let server = server();
+    let acceptor = Acceptor::tcp("127.0.0.1:0").unwrap();
+    let mut peer = TcpStream::connect(("127.0.0.1", acceptor.port().unwrap())).unwrap();
+    let (client, threads, ended) = served(&server, &acceptor).await;
+    peer.write_all(requests.as_bytes()).unwrap();
+    until_there(&client, 1, true).await;
+    threads.spawn(threads.place(), move || async move {
+        peer.write_all(b"PING\r\nSET held 2\r\nPING\r\nha").unwrap();
+        drop(peer);
+        assert!(client.unblock(UnblockAs::Timeout), "it waits");
+    });
+    let why = ended.await.unwrap();
+    let set = &server.set;
+    (why, set.write(&set.member_list()).engine().space(0).len())
+}
+
+#[test]
+fn what_a_client_that_has_left_was_held_for_is_not_done_though_more_had_come() {
+    let ended = run(ended_after_it_left("WAIT 9 0\r\nSET held 1\r\n"));
+    assert_eq!(ended, (Why::PeerClosed, 0));
 }
 
 #[test]
