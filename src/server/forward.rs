@@ -125,9 +125,9 @@ async fn send_all(
 async fn receive_all(connection: &MasterConnection, sent: &Mutex<VecDeque<Sent>>) -> Fault {
     let mut replies = connection.replies();
     loop {
-        let reply = match replies.next(connection).await {
+        let reply = match replies.next(&connection.link).await {
             Ok(reply) => reply,
-            Err(fault) => return fault,
+            Err(fault) => return fault.into(),
         };
         let mut sent = sent.lock();
         let Some(batch) = sent.front_mut() else { return Fault::Unasked };

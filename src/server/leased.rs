@@ -126,7 +126,7 @@ async fn exchange(
     let mut replies = connection.replies();
     let done = async {
         connection.send(&bytes).await?;
-        while let Took::More = sent.take(&replies.next(&connection).await?)? {}
+        while let Took::More = sent.take(&replies.next(&connection.link).await?)? {}
         Ok::<_, Fault>(())
     };
     let done = done.await;

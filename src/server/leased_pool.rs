@@ -30,7 +30,7 @@ async fn is_there(server: &Server, connection: MasterConnection) -> Option<Maste
     let mut bytes = Vec::new();
     encode_command(&mut bytes, ASK_MASTER_INFO.into_iter());
     connection.send(&bytes).await.ok()?;
-    let told = connection.replies().next(&connection).await.ok()?;
+    let told = connection.replies().next(&connection.link).await.ok()?;
     let is_ours = |it: &MasterInfo| it.is_master && it.at.replid == server.set.history().replid;
     let info = MasterInfo::read(&told).filter(is_ours)?;
     *connection.master.lock() = found(Some(info.at.replid));
@@ -74,7 +74,7 @@ async fn clean(server: &Server, connection: &MasterConnection, protocol: Protoco
     }
     let mut replies = connection.replies();
     for _ in &all {
-        match replies.next(connection).await {
+        match replies.next(&connection.link).await {
             Ok(reply) if !reply.starts_with(b"-") => {}
             Ok(_) | Err(_) => return false,
         }

@@ -49,8 +49,8 @@ pub async fn wait_for_keys(
         let mut done = pin!(async {
             let mut replies = connection.replies();
             connection.send(&bytes).await?;
-            id.store(number_in(&replies.next(&connection).await?).unwrap_or(0), Relaxed);
-            while let Took::More = sent.take(&replies.next(&connection).await?)? {}
+            id.store(number_in(&replies.next(&connection.link).await?).unwrap_or(0), Relaxed);
+            while let Took::More = sent.take(&replies.next(&connection.link).await?)? {}
             Ok::<(), Fault>(())
         });
         match select(done.as_mut(), unblocked).await {
@@ -114,7 +114,7 @@ async fn unblock_there(server: &Arc<Server>, id: i64, how: UnblockAs) -> Result<
     let words = [&b"CLIENT"[..], b"UNBLOCK", number.as_bytes(), word];
     encode_command(&mut bytes, words.into_iter());
     connection.send(&bytes).await?;
-    let reply = connection.replies().next(&connection).await?;
+    let reply = connection.replies().next(&connection.link).await?;
     Ok(number_in(&reply) == Some(1))
 }
 

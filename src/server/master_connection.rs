@@ -1,10 +1,11 @@
 //! A connection to the remote master, of which we are the client.
 
+use super::link_replies::{LinkReplies, NoReply};
 use super::question::{Question, found};
 use crate::base::remote_address::RemoteAddress;
 use crate::node::{FoundMaster, ReplicaSet};
 use crate::replication::{ASK_MASTER_INFO, MasterInfo};
-use crate::resp::{Protocol, ReplyScanner, encode_command};
+use crate::resp::{Protocol, encode_command};
 use crate::route::Floor;
 use crate::runtime::link::{Exchange, Link};
 use crate::runtime::tasks;
@@ -19,7 +20,6 @@ use std::time::Duration;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest chain of servers that follow each other.
 const CHAIN_MAX: usize = 4;
-const READ_BYTES: usize = 16 << 10;
 /// The longest reply.
 const REPLY_BYTES_MAX: usize = 1 << 30;
 
@@ -62,6 +62,15 @@ impl fmt::Display for Fault {
     }
 }
 
+impl From<NoReply> for Fault {
+    fn from(fault: NoReply) -> Fault {
+        match fault {
+            NoReply::Io(error) => Fault::Io(error),
+            NoReply::Broken | NoReply::TooLong => Fault::Broken,
+        }
+    }
+}
+
 impl From<io::Error> for Fault {
     fn from(error: io::Error) -> Fault {
         Fault::Io(error)
@@ -76,13 +85,6 @@ pub struct MasterConnection {
     pub of: RemoteAddress,
     /// Whom it has found.
     pub master: Mutex<FoundMaster>,
-}
-
-/// Replies as they come.
-pub struct Replies {
-    scanner: ReplyScanner,
-    bytes: Vec<u8>,
-    buffer: Vec<u8>,
 }
 
 impl MasterConnection {
@@ -114,11 +116,11 @@ impl MasterConnection {
     }
 
     /// Asks what the master says of its history.
-    pub async fn info(&self, replies: &mut Replies) -> Result<MasterInfo, Fault> {
+    pub async fn info(&self, replies: &mut LinkReplies) -> Result<MasterInfo, Fault> {
         let mut bytes = Vec::new();
         encode_command(&mut bytes, ASK_MASTER_INFO.into_iter());
         self.send(&bytes).await?;
-        MasterInfo::read(&replies.next(self).await?).ok_or(Fault::Broken)
+        MasterInfo::read(&replies.next(&self.link).await?).ok_or(Fault::Broken)
     }
 
     /// The same, over a connection for this alone. `None` when the master does not answer.
@@ -131,25 +133,8 @@ impl MasterConnection {
     }
 
     /// What is received from here on.
-    pub fn replies(&self) -> Replies {
-        Replies { scanner: ReplyScanner::default(), bytes: Vec::new(), buffer: vec![0; READ_BYTES] }
-    }
-}
-
-impl Replies {
-    /// The next reply, as it came.
-    pub async fn next(&mut self, connection: &MasterConnection) -> Result<Vec<u8>, Fault> {
-        loop {
-            if let Some(len) = self.scanner.poll(&self.bytes).map_err(|_| Fault::Broken)? {
-                let rest = self.bytes.split_off(len);
-                return Ok(std::mem::replace(&mut self.bytes, rest));
-            }
-            if REPLY_BYTES_MAX < self.bytes.len() {
-                return Err(Fault::Broken);
-            }
-            let count = connection.link.read(&mut self.buffer).await?;
-            self.bytes.extend_from_slice(&self.buffer[..count]);
-        }
+    pub fn replies(&self) -> LinkReplies {
+        LinkReplies::up_to(REPLY_BYTES_MAX)
     }
 }
 
@@ -199,14 +184,14 @@ async fn open_at(
     connection.send(&bytes).await?;
     let (mut replies, mut role) = (connection.replies(), Vec::new());
     for _ in &hello {
-        role = replies.next(&connection).await?;
+        role = replies.next(&connection.link).await?;
         // One that is busy with a script tells nothing of itself, and can still be told to end it.
         if let Some(text) = role.strip_prefix(b"-").filter(|it| !it.starts_with(b"BUSY ")) {
             return Err(Fault::Refused(String::from_utf8_lossy(text).trim_end().to_owned()));
         }
     }
     // Who may not ask for that is not refused for it.
-    let info = MasterInfo::read(&replies.next(&connection).await?);
+    let info = MasterInfo::read(&replies.next(&connection.link).await?);
     *connection.master.lock() = found(info.map(|it| it.at.replid));
     Ok((connection, role))
 }

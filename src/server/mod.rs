@@ -6,6 +6,7 @@ pub mod connection;
 mod file_info;
 mod replica_link;
 mod shell;
+mod link_replies;
 mod master_connection;
 mod question;
 mod sent;

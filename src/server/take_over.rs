@@ -2,11 +2,12 @@
 //! `upgrade.rs`, and the way of it in `state/upgrade.rs`.
 
 use super::disk::{Store, go_on_with_files};
+use super::link_replies::LinkReplies;
 use crate::base::position::Offset;
 use crate::base::remote_address::RemoteAddress;
 use crate::base::time::MonoUs;
 use crate::node::Member;
-use crate::resp::{ReplyScanner, encode_command};
+use crate::resp::encode_command;
 use crate::runtime::link::{Exchange, Link};
 use crate::runtime::passed_sockets::PassedSocket;
 use crate::runtime::sent_sockets::SocketsInbox;
@@ -26,13 +27,12 @@ const TELL_EVERY: Duration = Duration::from_secs(10);
 const TRY_EVERY: Duration = Duration::from_secs(1);
 /// How long the other process may take for an answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
-const READ_BYTES: usize = 4 << 10;
 const REPLY_BYTES_MAX: usize = 64 << 10;
 
 /// The process whose place is taken.
 pub struct Predecessor {
     link: Link,
-    unread: Vec<u8>,
+    replies: LinkReplies,
     /// Where it is reached.
     path: String,
     /// Where it reaches us.
@@ -60,7 +60,7 @@ impl Predecessor {
         let own_path = format!("{path}.{}", process::id());
         let mut found = Predecessor {
             link,
-            unread: Vec::new(),
+            replies: LinkReplies::up_to(REPLY_BYTES_MAX),
             path,
             own_path,
             pid: 0,
@@ -213,21 +213,8 @@ impl Predecessor {
         let words = [&["PROXY", "UPGRADE"], words].concat();
         encode_command(&mut request, words.iter().map(|it| it.as_bytes()));
         self.link.send(&request).await.map_err(|why| why.to_string())?;
-        let mut scanner = ReplyScanner::default();
-        loop {
-            let found = scanner.poll(&self.unread).map_err(|_| "it sends no reply")?;
-            if let Some(len) = found {
-                let rest = self.unread.split_off(len);
-                let reply = std::mem::replace(&mut self.unread, rest);
-                return text_of(&reply);
-            }
-            if REPLY_BYTES_MAX < self.unread.len() {
-                return Err("its reply is too long".to_owned());
-            }
-            let mut buffer = [0; READ_BYTES];
-            let count = self.link.read(&mut buffer).await.map_err(|why| why.to_string())?;
-            self.unread.extend_from_slice(&buffer[..count]);
-        }
+        let reply = self.replies.next(&self.link).await.map_err(|why| why.to_string())?;
+        text_of(&reply)
     }
 }
 

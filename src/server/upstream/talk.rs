@@ -1,24 +1,21 @@
 //! A connection over which one task asks and waits for the answer.
 
 use crate::base::remote_address::RemoteAddress;
-use crate::resp::{ReplyScanner, encode_command};
+use crate::resp::encode_command;
 use crate::runtime::link::{Exchange, Link};
 use crate::runtime::tasks;
 use crate::runtime::tls::TlsClient;
+use crate::server::link_replies::LinkReplies;
 use std::io;
 use std::time::Duration;
 
-const READ_BYTES: usize = 4 << 10;
 /// The longest reply: a message that is published may be as long as a value.
 const REPLY_BYTES_MAX: usize = 1 << 30;
 
 /// A connection.
 pub struct Talk {
     link: Link,
-    bytes: Vec<u8>,
-    /// So many of them have been answered.
-    taken: usize,
-    scanner: ReplyScanner,
+    replies: LinkReplies,
 }
 
 /// A request: its words.
@@ -35,7 +32,7 @@ impl Talk {
         let connect = Link::connect_as(&address.host, address.port, tls.as_ref());
         let link = tasks::within(timeout, connect).await;
         let link = link.ok_or_else(|| other("it does not take connections"))??;
-        let mut talk = Talk { link, bytes: Vec::new(), taken: 0, scanner: ReplyScanner::default() };
+        let mut talk = Talk { link, replies: LinkReplies::up_to(REPLY_BYTES_MAX) };
         if let Some((user, password)) = login {
             let words = [Some("AUTH"), user, Some(password)];
             let words: Vec<&[u8]> = words.into_iter().flatten().map(str::as_bytes).collect();
@@ -82,26 +79,7 @@ impl Talk {
 
     /// The next reply, or what was pushed.
     pub async fn next(&mut self) -> io::Result<Vec<u8>> {
-        let mut buffer = [0; READ_BYTES];
-        loop {
-            let broken = |_| other("its bytes are no reply");
-            let rest = &self.bytes[self.taken..];
-            if let Some(len) = self.scanner.poll(rest).map_err(broken)? {
-                let reply = rest[..len].to_vec();
-                self.taken += len;
-                if self.taken == self.bytes.len() {
-                    self.bytes.clear();
-                    self.taken = 0;
-                }
-                return Ok(reply);
-            }
-            if REPLY_BYTES_MAX < rest.len() {
-                return Err(other("it sends a reply without an end"));
-            }
-            self.bytes.drain(..std::mem::take(&mut self.taken));
-            let count = self.link.read(&mut buffer).await?;
-            self.bytes.extend_from_slice(&buffer[..count]);
-        }
+        Ok(self.replies.next(&self.link).await?)
     }
 }
 
