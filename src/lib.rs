@@ -45,7 +45,9 @@
 //! decided in `node/upstream/`, and known to all by `state/upstream.rs`.
 //! Who comes in does so by `server/open.rs` and `server/listener.rs`; a proxy in front says in a
 //! header who that is (`runtime/proxy_header.rs`). What a service manager is told, which systemd
-//! is, stands in `server/service.rs`.
+//! is, stands in `server/service.rs`. Another process may take the place of this one: the way of
+//! an upgrade is drawn in `state/upgrade.rs`, the old process' part is `server/upgrade.rs`, and the
+//! new one's `server/take_over.rs`; listening sockets go over by `runtime/sent_sockets.rs`.
 //! The status page, the metrics and their like are `http/`'s, over the HTTP/1 of
 //! `runtime/http.rs` on a thread of its own: they tell what commands tell (`commands/`), and what
 //! they change goes by `server/asked.rs` as a command.

@@ -27,7 +27,7 @@ impl DbMut<'_> {
         };
         let Some(bytes) = Arc::get_mut(old) else { return Vec::new() };
         let memory = Vec::from(std::mem::take(bytes));
-        // What is adopted from a request may have as much room again behind it.
+        // What was adopted from a request may have more room behind it than a value may keep.
         if memory.capacity() <= len + len / 8 { memory } else { Vec::new() }
     }
 
