@@ -327,7 +327,7 @@ async fn take_place(server: Arc<Server>, threads: Arc<Threads>, takeover: Takeov
     let taken = async {
         predecessor.until_in_step(&server).await?;
         predecessor.take_role(&server).await?;
-        predecessor.end().await
+        predecessor.end(&server).await
     };
     if let Err(why) = taken.await {
         log::error!("event=upgrade-failed why={why:?}");

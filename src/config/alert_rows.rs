@@ -94,6 +94,12 @@ pub const ROWS: &[Param] = &[
     ),
     live(
         Section::Alerts,
+        "alerts.link-down",
+        "The link to the master that this set follows has been down for this long; 0 is never.",
+        Slot::Time { at: lens!(alerts.link_down), min: 0 },
+    ),
+    live(
+        Section::Alerts,
         "alerts.timeout",
         "How long the command and the webhook may take for one alert.",
         Slot::Time { at: lens!(alerts.timeout), min: 1 },

@@ -29,6 +29,8 @@ pub struct Alerts {
     pub repl_timeout: bool,
     /// The master that is followed follows another.
     pub deep_chain: bool,
+    /// Nothing comes from the master that is followed, for this long.
+    pub link_down: Duration,
     /// How long the command and the webhook may take.
     pub timeout: Duration,
     /// What is run, with its arguments; empty for nothing.
@@ -63,6 +65,7 @@ impl Default for Alerts {
             backlog_percent: 50,
             repl_timeout: true,
             deep_chain: true,
+            link_down: Duration::from_secs(5),
             timeout: Duration::from_secs(5),
             command: Vec::new(),
             webhook: None,

@@ -10,7 +10,7 @@ use crate::runtime::http::{Answering, serve};
 use crate::runtime::stream::Peer;
 use crate::runtime::{clock, tasks};
 use crate::state::Server;
-use futures::future::{BoxFuture, FutureExt, ready};
+use futures::future::{BoxFuture, FutureExt, pending, ready};
 use hyper::body::Body;
 use hyper::header::{ALLOW, CONNECTION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Method, Request, StatusCode};
@@ -23,9 +23,17 @@ use std::time::Duration;
 /// How long a wrong password waits for its answer. It holds one of few connections meanwhile.
 const GUESS_COSTS: Duration = Duration::from_millis(500);
 
-/// Serves here, on a thread of its own, until the process ends.
+/// Serves here, on a thread of its own, until the process ends. Where another takes its place it
+/// accepts nobody more once it shuts down: the other does.
 pub fn start(server: Arc<Server>, acceptor: Acceptor) -> io::Result<()> {
-    serve(acceptor, move |request, peer| answer(&server, request, peer))
+    let its = server.clone();
+    let replaced = async move {
+        its.closed().await;
+        if its.upgrade.successor().is_none() {
+            pending::<()>().await;
+        }
+    };
+    serve(acceptor, replaced, move |request, peer| answer(&server, request, peer))
 }
 
 fn answer(server: &Arc<Server>, request: Request<impl Body>, peer: &Peer) -> Answering {

@@ -16,7 +16,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -62,37 +62,51 @@ pub type Answering = Pin<Box<dyn Future<Output = Response<Whole>> + Send>>;
 const TURNED_AWAY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\
     Content-Length: 21\r\n\r\ntoo many connections\r\n";
 
-/// Serves on a thread of its own, as long as the process lives.
-pub fn serve<A>(acceptor: Acceptor, answer: A) -> io::Result<()>
+/// Serves on a thread of its own, as long as the process lives. Behind `until` nobody new is
+/// accepted.
+pub fn serve<A>(
+    acceptor: Acceptor,
+    until: impl Future<Output = ()> + Send + 'static,
+    answer: A,
+) -> io::Result<()>
 where
     A: Fn(Request<Incoming>, &Peer) -> Answering + Send + 'static,
 {
-    tasks::thread("http", move || async_io::block_on(accept(acceptor, Rc::new(answer))))
+    tasks::thread("http", move || async_io::block_on(accept(acceptor, until, Rc::new(answer))))
 }
 
 /// What can happen while connections are served.
 enum Event {
     Accepted(io::Result<Socket>),
     Ended,
+    /// Nobody new is to be accepted.
+    Over,
 }
 
-async fn accept<A>(acceptor: Acceptor, answer: Rc<A>)
+async fn accept<A>(acceptor: Acceptor, until: impl Future<Output = ()>, answer: Rc<A>)
 where
     A: Fn(Request<Incoming>, &Peer) -> Answering + 'static,
 {
     const REST_AFTER_ERROR: Duration = Duration::from_millis(100);
     let mut connections = FuturesUnordered::new();
+    let (mut acceptor, mut until) = (Some(acceptor), pin!(until));
     loop {
-        let mut accepting = pin!(acceptor.accept());
-        let event = poll_fn(|context| match Pin::new(&mut connections).poll_next(context) {
-            Poll::Ready(Some(())) => Poll::Ready(Event::Ended),
-            // Without connections there is none to wait for.
-            Poll::Ready(None) | Poll::Pending => {
-                accepting.as_mut().poll(context).map(Event::Accepted)
-            }
-        });
-        match event.await {
+        let is_open = acceptor.is_some();
+        let event = {
+            let mut accepting = pin!(accept_one(acceptor.as_ref()));
+            let event = poll_fn(|context| match Pin::new(&mut connections).poll_next(context) {
+                Poll::Ready(Some(())) => Poll::Ready(Event::Ended),
+                _ if is_open && until.as_mut().poll(context).is_ready() => Poll::Ready(Event::Over),
+                // Without connections there is none to wait for.
+                Poll::Ready(None) | Poll::Pending => {
+                    accepting.as_mut().poll(context).map(Event::Accepted)
+                }
+            });
+            event.await
+        };
+        match event {
             Event::Ended => {}
+            Event::Over => acceptor = None,
             Event::Accepted(Ok(socket)) if HTTP_CONNECTIONS_MAX <= connections.len() => {
                 // The peer is turned away whether or not it hears why.
                 let _ = socket.try_write(TURNED_AWAY);
@@ -106,6 +120,14 @@ where
                 tasks::sleep(REST_AFTER_ERROR).await;
             }
         }
+    }
+}
+
+/// The next that comes; nobody where there is no acceptor.
+async fn accept_one(acceptor: Option<&Acceptor>) -> io::Result<Socket> {
+    match acceptor {
+        Some(acceptor) => acceptor.accept().await,
+        None => pending().await,
     }
 }
 

@@ -3,6 +3,7 @@
 
 use rustix::time::{ClockId, clock_gettime};
 use std::env;
+use std::ffi::OsString;
 use std::io::{self, ErrorKind};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
@@ -22,11 +23,19 @@ pub const VARIABLES: [&str; 6] = [
 /// The socket of a service manager.
 pub struct NotifySocket(UnixDatagram);
 
+/// Whether a service manager wants to hear of this process.
+pub fn is_supervised() -> bool {
+    named().is_some()
+}
+
+fn named() -> Option<OsString> {
+    env::var_os("NOTIFY_SOCKET").filter(|it| !it.is_empty())
+}
+
 impl NotifySocket {
     /// The one that the environment names, if it names one.
     pub fn of_environment() -> Option<io::Result<NotifySocket>> {
-        let name = env::var_os("NOTIFY_SOCKET").filter(|it| !it.is_empty())?;
-        Some(NotifySocket::open(name.as_bytes()))
+        Some(NotifySocket::open(named()?.as_bytes()))
     }
 
     /// The one at a path, or behind an `@` in the abstract name space.

@@ -1,6 +1,7 @@
 //! This process as the system sees it: its number, memory, time and files.
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::io::Errno;
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, setrlimit, test_kill_process};
 use std::env;
 use std::fs;
 use std::io::{self, Read};
@@ -182,11 +183,30 @@ pub fn absolute(path: &str) -> String {
     std::path::absolute(path).map_or_else(|_| path.to_owned(), |it| it.display().to_string())
 }
 
-/// Whether the process of this number has ended, though its parent may not have asked yet.
+/// Whether the process of this number has ended, though its parent may not have asked yet. What
+/// cannot be found out is no end.
 pub fn has_ended(pid: u32) -> bool {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let Some(id) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return true };
+    if test_kill_process(id) == Err(Errno::SRCH) {
+        return true;
+    }
+    let Ok(text) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
     // Its program's name stands in brackets and may hold anything; its state follows.
-    text.rsplit(") ").next().is_none_or(|it| it.is_empty() || it.starts_with(['Z', 'X']))
+    text.rsplit(") ").next().is_some_and(|it| it.starts_with(['Z', 'X']))
+}
+
+/// Takes sockets away that processes have left which have ended: their names are that of `path`, a
+/// dot, the number of the process, and maybe more behind another dot.
+pub fn remove_sockets_of_ended(path: &Path) {
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return };
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let found = entry.file_name();
+        let behind = found.to_str().zip(name.to_str()).and_then(|(it, name)| it.strip_prefix(name));
+        let number = behind.and_then(|it| it.strip_prefix('.')?.split('.').next()?.parse().ok());
+        if number.is_some_and(has_ended) {
+            remove_socket(&entry.path());
+        }
+    }
 }
 
 /// Starts the program that this process was started as, with the same words and another, which it

@@ -7,7 +7,7 @@ use crate::commands::{observed, table};
 use crate::config::{self, Config};
 use crate::metrics::distribution::Distribution;
 use crate::metrics::recent::{RecentCount, RecentDistributions};
-use crate::node::FollowerStatus;
+use crate::node::{FollowerStatus, LinkPhase};
 use crate::replication::FollowerState;
 use crate::runtime::process;
 use crate::state::{AlertKind, Reading, Server, Subject, Upstream};
@@ -87,6 +87,7 @@ pub fn is_watched(settings: &config::Alerts, kind: AlertKind) -> bool {
         AlertKind::BacklogWindow => settings.backlog_percent != 0,
         AlertKind::ReplTimeout => settings.repl_timeout,
         AlertKind::DeepChain => settings.deep_chain,
+        AlertKind::LinkDown => !settings.link_down.is_zero(),
     }
 }
 
@@ -108,6 +109,7 @@ impl AlertChecks {
         readings.extend(self.late_fsync(server, now));
         readings.extend(near_timeout(server, &settings));
         readings.extend(chain(server));
+        readings.extend(broken_link(server, &settings, now));
         readings.extend(self.stale_reads(server, &settings, now));
         readings
     }
@@ -360,6 +362,21 @@ fn chain(server: &Server) -> Option<Reading> {
         remote.address
     );
     Some(of_server(AlertKind::DeepChain, above, 0, what))
+}
+
+/// While a snapshot is loaded nothing is wrong with the link.
+fn broken_link(server: &Server, settings: &Config, now: MonoUs) -> Option<Reading> {
+    let remote = server.set.remote().filter(|_| server.upstream.is_none())?;
+    let status = remote.status();
+    let is_well = matches!(status.phase, LinkPhase::Connected | LinkPhase::Sync);
+    let down_us = if is_well { 0 } else { now.since(status.down_since) };
+    let why = status.fault.as_ref().map_or_else(String::new, |(name, _)| format!(" ({name})"));
+    let what = format!(
+        "the link to the master {} has been down for {}{why}",
+        remote.address,
+        shown_us(down_us)
+    );
+    Some(of_server(AlertKind::LinkDown, down_us, micros(settings.alerts.link_down), what))
 }
 
 fn micros(time: Duration) -> u64 {

@@ -5,6 +5,7 @@ use crate::runtime::clock::SystemClock;
 use crate::runtime::tasks;
 use crate::state::{Client, Server};
 use futures::future::select;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -12,14 +13,14 @@ use std::sync::atomic::Ordering::Relaxed;
 /// or no key may go.
 pub async fn evict(server: Arc<Server>) {
     loop {
-        let (wanted, closing) = (server.set.eviction.wanted(), server.closing());
+        let wanted = server.set.eviction.wanted();
         if server.is_closing() {
             return;
         }
         while make_room(&server) == Room::Soon && !server.is_closing() {
             tasks::give_way().await;
         }
-        select(wanted, closing).await;
+        select(wanted, pin!(server.closed())).await;
     }
 }
 

@@ -6,7 +6,7 @@ use crate::base::position::Position;
 use crate::base::random::Random;
 use crate::base::time::MonoUs;
 use crate::engine::rdb::{LoadedFile, Loader, Transfer};
-use crate::node::{LinkPhase, RemoteMaster, Repeat, RepeatEnd, ReplicaSet, is_message};
+use crate::node::{LinkPhase, RemoteMaster, Repeat, RepeatEnd, is_message};
 use crate::pubsub::Publication;
 use crate::replication::{
     Answer, LinkFault, Login, MasterInfo, ReplicaConfig, ReplicaLink, StreamBatch, StreamReader,
@@ -89,7 +89,7 @@ struct Follower {
 
 /// A connected link.
 struct Connected {
-    set: Arc<ReplicaSet>,
+    server: Arc<Server>,
     socket: Link,
     link: ReplicaLink,
     buffer: Vec<u8>,
@@ -125,6 +125,7 @@ impl Connected {
             match read {
                 Some(read) => {
                     let count = read.map_err(Broken::from)?;
+                    self.server.counters.received_from_peer(count);
                     self.link.heard(now);
                     self.handle_time(now)?;
                     return Ok(count);
@@ -135,7 +136,7 @@ impl Connected {
     }
 
     fn handle_time(&mut self, now: MonoUs) -> Result<(), LinkFault> {
-        let set = &self.set;
+        let set = &self.server.set;
         self.link.synced(set.expects_file().then(|| set.durable()));
         self.link.handle_time(now)
     }
@@ -220,8 +221,8 @@ impl Follower {
         let (has, db) = self.server.set.resume_from();
         let has = has.filter(|_| self.resumes);
         let link = ReplicaLink::new(config, has, clock::mono_now());
-        let (set, buffer) = (self.server.set.clone(), vec![0; READ_BYTES]);
-        let mut connected = Connected { set, socket, link, buffer };
+        let (server, buffer) = (self.server.clone(), vec![0; READ_BYTES]);
+        let mut connected = Connected { server, socket, link, buffer };
         let (answer, behind) = self.shake_hands(&mut connected).await?;
         let (mut reader, first) = match answer {
             Answer::Continue(new) => {

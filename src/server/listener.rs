@@ -15,7 +15,7 @@ use crate::runtime::stream::{Peer, Socket};
 use crate::runtime::tls::UserField;
 use crate::runtime::{clock, tasks};
 use crate::state::{HandshakePlace, Server};
-use futures::future::{Either, select};
+use futures::future::{Either, pending, select};
 use std::io::{self, ErrorKind};
 use std::pin::pin;
 use std::sync::Arc;
@@ -64,18 +64,14 @@ const UNPROXIED: &[u8] =
 pub async fn listen(server: Arc<Server>, threads: Arc<Threads>, listener: Listener) {
     const REST_AFTER_ERROR: Duration = Duration::from_millis(100);
     loop {
-        let closing = server.closing();
-        if server.is_closing() {
-            break;
-        }
-        let accepting = pin!(accept(&server, &listener));
-        match select(accepting, closing).await {
-            Either::Left((Ok(socket), _)) => welcome(&server, &threads, &listener, socket),
-            Either::Left((Err(error), _)) => {
+        let (closed, accepting) = (pin!(server.closed()), pin!(accept(&server, &listener)));
+        match select(closed, accepting).await {
+            Either::Left(_) => break,
+            Either::Right((Ok(socket), _)) => welcome(&server, &threads, &listener, socket),
+            Either::Right((Err(error), _)) => {
                 log::warn!("event=accept-failed listener={} why={error}", listener.way.listener);
                 tasks::sleep(REST_AFTER_ERROR).await;
             }
-            Either::Right(_) => break,
         }
     }
     // A path that another process listens at now is that one's to take away.
@@ -199,6 +195,15 @@ fn hear_proxy(
     }
 }
 
+/// Waits until who is on the way in is of no interest: the proxy shuts down, and no other process
+/// takes its place, for whose sake its clients are served to their end.
+async fn until_cut_off(server: &Server) {
+    server.closed().await;
+    if server.upgrade.successor().is_some() {
+        pending::<()>().await;
+    }
+}
+
 /// Hears of a proxy whom it has connected for. There is some time for that.
 async fn take_proxy_header(
     server: &Server,
@@ -208,13 +213,10 @@ async fn take_proxy_header(
     _place: HandshakePlace,
 ) -> Option<(Socket, ProxyHeader)> {
     const PATIENCE: Duration = Duration::from_millis(PROXY_HEADER_MS_MAX);
-    let closing = server.closing();
-    if server.is_closing() {
-        return None;
-    }
     let tell = |socket: &Socket| way.tell(socket, UNPROXIED);
     let taking = pin!(take_header(socket, tell));
-    let why = match tasks::within(PATIENCE, select(taking, closing)).await {
+    let cut_off = pin!(until_cut_off(server));
+    let why = match tasks::within(PATIENCE, select(taking, cut_off)).await {
         Some(Either::Left((Ok(taken), _))) => {
             server.proxied.headers.fetch_add(1, Relaxed);
             return Some(taken);
@@ -247,11 +249,8 @@ async fn shake(
 ) -> Option<Socket> {
     const PATIENCE: Duration = Duration::from_millis(TLS_HANDSHAKE_MS_MAX);
     let (server, client) = (connection.caller.server.clone(), connection.caller.client.clone());
-    let (closing, handshake) = (server.closing(), pin!(shake_hands(socket)));
-    if server.is_closing() {
-        return None;
-    }
-    let why = match tasks::within(PATIENCE, select(handshake, closing)).await {
+    let (handshake, cut_off) = (pin!(shake_hands(socket)), pin!(until_cut_off(&server)));
+    let why = match tasks::within(PATIENCE, select(handshake, cut_off)).await {
         Some(Either::Left((Ok(socket), _))) => {
             server.tls.handshakes.fetch_add(1, Relaxed);
             if let Some(field) = user_field(&server.settings()) {

@@ -311,7 +311,10 @@ impl<L: Exchange> ReplicaLink<L> {
         let mut bytes = vec![0; READ_BYTES];
         loop {
             let taken = match self.link.read(&mut bytes).await {
-                Ok(count) => self.take(&bytes[..count]).map_err(LinkEnd::from),
+                Ok(count) => {
+                    self.server.counters.received_from_peer(count);
+                    self.take(&bytes[..count]).map_err(LinkEnd::from)
+                }
                 Err(error) => Err(error.into()),
             };
             if let Err(ended) = taken {
@@ -324,7 +327,7 @@ impl<L: Exchange> ReplicaLink<L> {
         self.sending_since.store(clock::mono_now().0, Relaxed);
         self.link.send(bytes).await?;
         self.sending_since.store(0, Relaxed);
-        self.server.counters.bytes_out.add(tasks::worker(), bytes.len() as u64);
+        self.server.counters.sent_to_peer(bytes.len());
         Ok(())
     }
 }

@@ -71,12 +71,11 @@ pub async fn tell_manager(
         server: server.clone(),
     };
     loop {
-        let closing = server.closing();
         telling.tell();
         let rest = pin!(tasks::sleep(telling.manager.every()));
         match telling.is_stopping {
             true => rest.await,
-            false => drop(select(rest, closing).await),
+            false => _ = select(rest, pin!(server.closed())).await,
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::runtime::passed_sockets::PassedSocket;
 use crate::runtime::sent_sockets::SocketsInbox;
 use crate::runtime::{clock, process, tasks};
 use crate::state::{Server, UPGRADE_NOT_YET};
+use std::io::ErrorKind::{ConnectionRefused, NotFound};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +28,10 @@ const TELL_EVERY: Duration = Duration::from_secs(10);
 const TRY_EVERY: Duration = Duration::from_secs(1);
 /// How long the other process may take for an answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// How long the other process may take to take its role back from one that has ended.
+const BACK_WITHIN: Duration = Duration::from_secs(5);
+/// How long clients wait for what the other process had of the master that both follow.
+const CATCH_UP_WITHIN: Duration = Duration::from_secs(2);
 const REPLY_BYTES_MAX: usize = 64 << 10;
 
 /// The process whose place is taken.
@@ -57,6 +62,7 @@ impl Predecessor {
         let link = Link::connect_path(&path).await.map_err(|why| {
             format!("nobody to take over from at server.upgrade-socket = {path}: {why}")
         })?;
+        process::remove_sockets_of_ended(Path::new(&path));
         let own_path = format!("{path}.{}", process::id());
         let mut found = Predecessor {
             link,
@@ -69,7 +75,15 @@ impl Predecessor {
             is_upstream: false,
             dir: String::new(),
         };
-        found.look().await?;
+        let until = clock::mono_now().plus(BACK_WITHIN);
+        loop {
+            match found.look().await {
+                Err(why) if why.contains(UPGRADE_NOT_YET) && clock::mono_now() < until => {
+                    tasks::sleep(LOOK_EVERY).await;
+                }
+                looked => break looked?,
+            }
+        }
         log::info!("event=upgrade-begins predecessor={}", found.pid);
         Ok(found)
     }
@@ -149,10 +163,10 @@ impl Predecessor {
         loop {
             match self.ask(&["ROLE", &pid, &path, &master]).await {
                 Ok(_) => break,
-                Err(why) if why.contains(UPGRADE_NOT_YET) => {
+                Err(AskFault::Refused(why)) if why.contains(UPGRADE_NOT_YET) => {
                     patience.wait(self.pid, server, &why).await?;
                 }
-                Err(why) => return Err(why),
+                Err(why) => return Err(why.into()),
             }
         }
         if server.is_closing() {
@@ -162,18 +176,62 @@ impl Predecessor {
         if has_role { Ok(()) } else { Err("it has not handed its role over".to_owned()) }
     }
 
-    /// Has it end: it accepts nobody more, gives its files up, and serves what it was asked.
-    pub async fn end(&mut self) -> Result<(), String> {
-        match self.ask(&["END", &process::id().to_string()]).await {
-            // It has gone without a word: nobody else serves.
-            Err(_) if process::has_ended(self.pid) => Ok(()),
-            ended => ended.map(drop),
+    /// Has it end: it accepts nobody more, gives its files up, and serves what it was asked. One of
+    /// the two goes on, so who does not answer is asked again until it refuses, or has heard.
+    pub async fn end(&mut self, server: &Server) -> Result<(), String> {
+        let pid = process::id().to_string();
+        loop {
+            match self.ask(&["END", &pid]).await {
+                Ok(told) => {
+                    self.until_caught_up(server, &told).await;
+                    return Ok(());
+                }
+                Err(AskFault::Refused(why)) => return Err(why),
+                Err(AskFault::Silent(why)) => log::warn!("event=upgrade-waits for={why:?}"),
+            }
+            match self.connect_again().await {
+                true => {}
+                // It has gone without a word, or listens no more: nobody else serves.
+                false => return Ok(()),
+            }
+        }
+    }
+
+    /// Connects again. `false` where it has ended, or will.
+    async fn connect_again(&mut self) -> bool {
+        loop {
+            match Link::connect_path(&self.path).await {
+                Ok(link) => {
+                    (self.link, self.replies) = (link, LinkReplies::up_to(REPLY_BYTES_MAX));
+                    return true;
+                }
+                Err(why) if matches!(why.kind(), NotFound | ConnectionRefused) => return false,
+                Err(_) if process::has_ended(self.pid) => return false,
+                Err(_) => tasks::sleep(LOOK_EVERY).await,
+            }
+        }
+    }
+
+    /// Where both follow another, the other process' clients have seen what it had at its end,
+    /// which is in `told`. They wait for us to have it, too, though not for long.
+    async fn until_caught_up(&self, server: &Server, told: &str) {
+        let end = told.split(' ').nth(1).and_then(|it| it.parse().ok()).map(Offset::new);
+        let Some(end) = end.filter(|_| self.master.is_some()) else { return };
+        let until = clock::mono_now().plus(CATCH_UP_WITHIN);
+        while !server.set.members().all(|it| end <= it.applied()) {
+            if until <= clock::mono_now() {
+                log::warn!("event=upgrade-behind offset={end}");
+                return;
+            }
+            tasks::sleep(LOOK_EVERY).await;
         }
     }
 
     /// Waits until it has ended.
     pub async fn until_ended(&self) {
+        let mut told_at = clock::mono_now();
         while !process::has_ended(self.pid) {
+            tell_now_and_then(&mut told_at, "the process before to end");
             tasks::sleep(LOOK_EVERY).await;
         }
         log::info!("event=upgrade-done predecessor={}", self.pid);
@@ -202,19 +260,38 @@ impl Predecessor {
     }
 
     /// Asks, and answers what is said, as text.
-    async fn ask(&mut self, words: &[&str]) -> Result<String, String> {
+    async fn ask(&mut self, words: &[&str]) -> Result<String, AskFault> {
         let asked = tasks::within(ANSWER_WITHIN, self.ask_now(words)).await;
         let told = |why: String| format!("PROXY UPGRADE {}: {why}", words[0]);
-        asked.unwrap_or_else(|| Err("it does not answer".to_owned())).map_err(told)
+        match asked {
+            None => Err(AskFault::Silent(told("it does not answer".to_owned()))),
+            Some(Err(why)) => Err(AskFault::Silent(told(why))),
+            Some(Ok(reply)) => text_of(&reply).map_err(|why| AskFault::Refused(told(why))),
+        }
     }
 
-    async fn ask_now(&mut self, words: &[&str]) -> Result<String, String> {
+    async fn ask_now(&mut self, words: &[&str]) -> Result<Vec<u8>, String> {
         let mut request = Vec::new();
         let words = [&["PROXY", "UPGRADE"], words].concat();
         encode_command(&mut request, words.iter().map(|it| it.as_bytes()));
         self.link.send(&request).await.map_err(|why| why.to_string())?;
-        let reply = self.replies.next(&self.link).await.map_err(|why| why.to_string())?;
-        text_of(&reply)
+        self.replies.next(&self.link).await.map_err(|why| why.to_string())
+    }
+}
+
+/// Why there is no answer that does what was asked for.
+enum AskFault {
+    /// It says why not.
+    Refused(String),
+    /// It says nothing: it may have heard, or not.
+    Silent(String),
+}
+
+impl From<AskFault> for String {
+    fn from(fault: AskFault) -> String {
+        match fault {
+            AskFault::Refused(why) | AskFault::Silent(why) => why,
+        }
     }
 }
 
@@ -234,14 +311,17 @@ impl Patience {
         if server.is_closing() {
             return Err(TOLD_TO_END.to_owned());
         }
-        let now = clock::mono_now();
-        let told_at = *self.told_at.get_or_insert(now);
-        if told_at.plus(TELL_EVERY) <= now {
-            self.told_at = Some(now);
-            log::info!("event=upgrade-waits for={what:?}");
-        }
+        tell_now_and_then(self.told_at.get_or_insert_with(clock::mono_now), what);
         tasks::sleep(LOOK_EVERY).await;
         Ok(())
+    }
+}
+
+fn tell_now_and_then(told_at: &mut MonoUs, what: &str) {
+    let now = clock::mono_now();
+    if told_at.plus(TELL_EVERY) <= now {
+        *told_at = now;
+        log::info!("event=upgrade-waits for={what:?}");
     }
 }
 

@@ -21,15 +21,23 @@ const ROLE_WITHIN: Duration = Duration::from_secs(10);
 /// How often who is not the master any more looks whether there is one.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// PROXY UPGRADE: does what is asked for, and answers OK, or why not.
+/// PROXY UPGRADE: does what is asked for, and answers OK, at the end with where the stream ends
+/// here, or why not.
 pub async fn upgrade(server: &Arc<Server>, step: UpgradeStep) -> JobReply {
     let done = match step {
         UpgradeStep::Sockets(path) => sockets(server, path).await,
         UpgradeStep::Role { pid, path, master } => role(server, pid, path, &master).await,
-        UpgradeStep::End(pid) => leave(server, pid).await,
+        UpgradeStep::End(pid) => {
+            let left = leave(server, pid).await;
+            return told(left.map(|()| format!("OK {}", server.set.head())));
+        }
     };
+    told(done.map(|()| "OK".to_owned()))
+}
+
+fn told(done: Result<String, String>) -> JobReply {
     let refused = |why| format!("ERR {why}");
-    JobReply { reply: done.map(|()| JobReply::line("OK")).map_err(refused), wrote: None }
+    JobReply { reply: done.map(|it| JobReply::line(&it)).map_err(refused), wrote: None }
 }
 
 async fn sockets(server: &Arc<Server>, path: String) -> Result<(), String> {

@@ -36,11 +36,13 @@ pub enum AlertKind {
     ReplTimeout,
     /// The master that is followed follows another.
     DeepChain,
+    /// Nothing comes from the master that is followed.
+    LinkDown,
 }
 
 impl AlertKind {
     /// All of them.
-    pub const ALL: [AlertKind; 12] = [
+    pub const ALL: [AlertKind; 13] = [
         AlertKind::LagBytes,
         AlertKind::Lag,
         AlertKind::StalenessP99,
@@ -53,6 +55,7 @@ impl AlertKind {
         AlertKind::BacklogWindow,
         AlertKind::ReplTimeout,
         AlertKind::DeepChain,
+        AlertKind::LinkDown,
     ];
 
     /// Its name, which is that of its setting in `[alerts]`.
@@ -70,6 +73,7 @@ impl AlertKind {
             AlertKind::BacklogWindow => "backlog-window",
             AlertKind::ReplTimeout => "repl-timeout",
             AlertKind::DeepChain => "deep-chain",
+            AlertKind::LinkDown => "link-down",
         }
     }
 
@@ -77,7 +81,7 @@ impl AlertKind {
     pub fn unit(self) -> &'static str {
         match self {
             AlertKind::LagBytes => "bytes",
-            AlertKind::Lag | AlertKind::StalenessP99 => "us",
+            AlertKind::Lag | AlertKind::StalenessP99 | AlertKind::LinkDown => "us",
             AlertKind::Memory | AlertKind::BacklogWindow => "percent",
             AlertKind::NoReplicaInService
             | AlertKind::GateClosed

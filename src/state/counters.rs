@@ -1,6 +1,7 @@
 //! Counts of the whole process, for INFO.
 
 use crate::base::count::SharedCount;
+use crate::runtime::tasks;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -15,10 +16,14 @@ pub struct Counters {
     pub accepted: AtomicU64,
     /// Connections refused: there were too many, or protected mode is for this machine only.
     pub refused: AtomicU64,
-    /// Bytes read from clients.
+    /// Bytes read.
     pub bytes_in: SharedCount,
-    /// Bytes written to clients.
+    /// Bytes written.
     pub bytes_out: SharedCount,
+    /// Of those read, what masters and replicas on the wire have sent.
+    pub repl_bytes_in: AtomicU64,
+    /// Of those written, what replicas on the wire were sent.
+    pub repl_bytes_out: AtomicU64,
     /// Commands executed.
     pub commands: SharedCount,
     /// Error replies.
@@ -108,15 +113,28 @@ impl Counters {
         self.link_faults.counts()
     }
 
+    /// So many bytes have come from a master, or a replica on the wire.
+    pub fn received_from_peer(&self, count: usize) {
+        self.bytes_in.add(tasks::worker(), count as u64);
+        self.repl_bytes_in.fetch_add(count as u64, Relaxed);
+    }
+
+    /// So many bytes have gone to a replica on the wire.
+    pub fn sent_to_peer(&self, count: usize) {
+        self.bytes_out.add(tasks::worker(), count as u64);
+        self.repl_bytes_out.fetch_add(count as u64, Relaxed);
+    }
+
     /// Forgets everything.
     pub fn reset(&self) {
         let Counters { accepted, refused, errors, overflowed, failed_logins, .. } = self;
         let Counters { denied_commands, denied_keys, denied_channels, .. } = self;
         let denied = [denied_commands, denied_keys, denied_channels, &self.evicted_clients];
         let Counters { alerts_delivered, alerts_undelivered, .. } = self;
-        let denied = denied.into_iter().chain([alerts_delivered, alerts_undelivered]);
+        let Counters { repl_bytes_in, repl_bytes_out, .. } = self;
+        let sent = [alerts_delivered, alerts_undelivered, repl_bytes_in, repl_bytes_out];
         let others = [accepted, refused, errors, overflowed, failed_logins];
-        for count in others.into_iter().chain(denied) {
+        for count in others.into_iter().chain(denied).chain(sent) {
             count.store(0, Relaxed);
         }
         let Counters { bytes_in, bytes_out, commands, .. } = self;

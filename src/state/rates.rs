@@ -3,6 +3,7 @@
 use super::counters::Counters;
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// As many samples as Redis takes the mean of.
@@ -13,7 +14,7 @@ const BETWEEN_SAMPLES: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Default)]
 struct Sample {
     at: MonoUs,
-    counts: [u64; 4],
+    counts: [u64; 6],
 }
 
 /// Gains per second.
@@ -27,6 +28,10 @@ pub struct Gains {
     pub bytes_out: f64,
     /// Bytes of the stream.
     pub stream_bytes: f64,
+    /// Bytes read from masters and replicas on the wire.
+    pub repl_bytes_in: f64,
+    /// Bytes written to replicas on the wire.
+    pub repl_bytes_out: f64,
 }
 
 /// The counts of the last second and a half.
@@ -44,7 +49,10 @@ impl Rates {
             return;
         }
         let Counters { commands, bytes_in, bytes_out, .. } = counters;
-        let counts = [commands.get(), bytes_in.get(), bytes_out.get(), head.bytes()];
+        let (repl_in, repl_out) = (&counters.repl_bytes_in, &counters.repl_bytes_out);
+        let repl = [repl_in, repl_out].map(|it| it.load(Relaxed));
+        let counts =
+            [commands.get(), bytes_in.get(), bytes_out.get(), head.bytes(), repl[0], repl[1]];
         self.samples[self.taken % SAMPLES] = Sample { at: now, counts };
         self.taken += 1;
     }
@@ -60,7 +68,14 @@ impl Rates {
         let gain = |at: usize| {
             newest.counts[at].saturating_sub(oldest.counts[at]) as f64 * 1e6 / us as f64
         };
-        Gains { commands: gain(0), bytes_in: gain(1), bytes_out: gain(2), stream_bytes: gain(3) }
+        Gains {
+            commands: gain(0),
+            bytes_in: gain(1),
+            bytes_out: gain(2),
+            stream_bytes: gain(3),
+            repl_bytes_in: gain(4),
+            repl_bytes_out: gain(5),
+        }
     }
 
     /// Forgets the samples.

@@ -38,7 +38,7 @@ use crate::runtime::disk::Disk;
 use crate::runtime::pid_file::PidFile;
 use crate::runtime::{allocation, clock, lazyfree, process, tasks};
 use crate::session::{Session, SharedFloor, SharedFloors, Subscriptions, TokenSigner};
-use event_listener::{Event, EventListener};
+use event_listener::Event;
 use parking_lot::{Mutex, RwLock};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use std::sync::{Arc, OnceLock};
@@ -540,9 +540,12 @@ impl Server {
         is_first
     }
 
-    /// Hears of [`Server::close`]; look at [`Server::is_closing`] after asking for it.
-    pub fn closing(&self) -> EventListener {
-        self.closing.listen()
+    /// Waits until it shuts down.
+    pub async fn closed(&self) {
+        let closing = self.closing.listen();
+        if !self.is_closing() {
+            closing.await;
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::data;
 use super::lines::{Lines, read};
+use crate::runtime::notify::is_supervised;
 use crate::runtime::{clock, lazyfree, process};
 use crate::session::SubscriptionKind;
 use crate::state::version::{ENTOURAGE_VERSION, REDIS_VERSION};
@@ -31,7 +32,7 @@ pub fn server(server: &Server, lines: &mut Lines) {
     lines.line("arch_bits", usize::BITS);
     lines.line("multiplexing_api", "epoll");
     lines.line("process_id", process::id());
-    lines.line("process_supervised", "no");
+    lines.line("process_supervised", if is_supervised() { "systemd" } else { "no" });
     lines.line("run_id", &server.process_info.run_id);
     lines.line("tcp_port", server.process_info.port);
     lines.line("server_time_usec", clock::wall_us());
@@ -136,12 +137,13 @@ pub fn stats(server: &Server, lines: &mut Lines) {
     lines.line("instantaneous_ops_per_sec", gains.commands as u64);
     lines.line("total_net_input_bytes", counters.bytes_in.get());
     lines.line("total_net_output_bytes", counters.bytes_out.get());
-    lines.zeros(&["total_net_repl_input_bytes", "total_net_repl_output_bytes"]);
+    lines.line("total_net_repl_input_bytes", read(&counters.repl_bytes_in));
+    lines.line("total_net_repl_output_bytes", read(&counters.repl_bytes_out));
     let kbps = |bytes: f64| format!("{:.2}", bytes / 1024.0);
     lines.line("instantaneous_input_kbps", kbps(gains.bytes_in));
     lines.line("instantaneous_output_kbps", kbps(gains.bytes_out));
-    lines.line("instantaneous_input_repl_kbps", "0.00");
-    lines.line("instantaneous_output_repl_kbps", "0.00");
+    lines.line("instantaneous_input_repl_kbps", kbps(gains.repl_bytes_in));
+    lines.line("instantaneous_output_repl_kbps", kbps(gains.repl_bytes_out));
     lines.line("rejected_connections", read(&counters.refused));
     lines.line("total_tls_connections_received", read(&server.tls.handshakes));
     lines.line("tls_handshake_failures", read(&server.tls.failures));

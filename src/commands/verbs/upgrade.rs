@@ -15,6 +15,9 @@ const FIRST: Fault = Fault::Static(
     "ERR this is the first process of its system or container, which ends with it: start another",
 );
 
+const NOT_BACK: Fault =
+    Fault::Static("ERR not yet: the process that had this one's place has ended a moment ago");
+
 /// PROXY UPGRADE: its row is among those of `proxy.rs`.
 pub(super) fn upgrade(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     if !context.client.peer.is_trusted {
@@ -25,6 +28,9 @@ pub(super) fn upgrade(context: &mut CommandContext<'_>) -> Result<Outcome, Fault
     }
     if context.args.word("BEGIN") {
         context.args.done()?;
+        if context.server.upgrade.claimed_by().is_some_and(process::has_ended) {
+            return Err(NOT_BACK);
+        }
         let told = about(context);
         context.reply.bulk(told.as_bytes());
         return Ok(Outcome::Answered);

@@ -188,10 +188,7 @@ impl ReplicaLink<Link> {
 
     /// It has what it wanted, and closes when it likes.
     async fn wait_for_end(&self) {
-        let closing = self.server.closing();
-        if !self.server.is_closing() {
-            closing.await;
-        }
+        self.server.closed().await;
     }
 }
 
