@@ -158,6 +158,13 @@ const CATALOGUE: &[Row] = &[
         process::commands,
     ),
     row(
+        "entourage_replica_transactions_total",
+        Counter,
+        &[],
+        "MULTI/EXEC of reads alone that replicas have served.",
+        process::reads_together,
+    ),
+    row(
         "entourage_error_replies_total",
         Counter,
         &[],

@@ -40,6 +40,15 @@ pub struct SpaceCounts {
     pub deadline_bytes: usize,
 }
 
+/// What was seen of a member's data last.
+#[derive(Default)]
+pub struct SeenCounts {
+    /// As it was then.
+    pub counts: MemberCounts,
+    /// Whether it is so now, and the thread that asks may hold the member itself.
+    pub is_shown: bool,
+}
+
 impl MemberCounts {
     /// Those of this data.
     pub(super) fn of(engine: &Engine, now: WallMs) -> MemberCounts {

@@ -1,7 +1,7 @@
 //! A hosted member: an engine behind a lock, how far it has applied the stream, and whether it
 //! serves.
 
-use super::counts::MemberCounts;
+use super::counts::SeenCounts;
 use super::member_state::{MemberFlags, MemberState, StateCell};
 use crate::base::ids::MemberId;
 use crate::base::position::Offset;
@@ -44,7 +44,7 @@ pub struct Member {
     paused_at: AtomicU64,
     applying_since: AtomicU64,
     /// What its data came to when somebody looked.
-    pub(super) seen: Mutex<MemberCounts>,
+    pub(super) seen: Mutex<SeenCounts>,
     /// For whoever holds it for long now to leave behind.
     put_off: Mutex<Option<Thresholds>>,
     /// Full resyncs it has had.

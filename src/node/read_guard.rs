@@ -1,6 +1,6 @@
 //! A member, locked to read.
 
-use super::counts::MemberCounts;
+use super::counts::{MemberCounts, SeenCounts};
 use super::long_hold::LongHold;
 use super::member::{Hosted, Member};
 use super::member_state::Hold;
@@ -68,10 +68,12 @@ impl ReplicaSet {
     /// What a member's data comes to, as of now or of when it was seen last.
     pub fn counts(&self, member: &Member, now: WallMs) -> MemberCounts {
         let mut seen = member.seen.lock();
-        if let Some(hosted) = member.read_soon() {
-            *seen = MemberCounts::of(&hosted.engine, now);
+        if !seen.is_shown
+            && let Some(hosted) = member.read_soon()
+        {
+            seen.counts = MemberCounts::of(&hosted.engine, now);
         }
-        seen.clone()
+        seen.counts.clone()
     }
 
     /// The same of the master.
@@ -87,6 +89,24 @@ impl ReplicaSet {
         let readable = std::iter::once(self.member(self.master())).chain(others);
         let found = readable.filter_map(|it| self.read_unless_long(it)).next();
         found.map(|it| it.engine().libraries().clone()).unwrap_or_default()
+    }
+}
+
+/// A member's counts are shown as they were when this was made, for as long as it is kept.
+pub struct ShownCounts<'m>(&'m Member);
+
+impl<'m> ShownCounts<'m> {
+    /// Those of this data, which is the member's.
+    pub(super) fn of(member: &'m Member, engine: &Engine, now: WallMs) -> ShownCounts<'m> {
+        let counts = MemberCounts::of(engine, now);
+        *member.seen.lock() = SeenCounts { counts, is_shown: true };
+        ShownCounts(member)
+    }
+}
+
+impl Drop for ShownCounts<'_> {
+    fn drop(&mut self) {
+        self.0.seen.lock().is_shown = false;
     }
 }
 

@@ -16,7 +16,7 @@ use super::master_guard::MasterGuard;
 use super::member::Member;
 use super::member_state::MemberFlags;
 use super::notify::Behind;
-use super::read_guard::{PANICKED, VerbResult};
+use super::read_guard::{PANICKED, ShownCounts, VerbResult};
 use crate::base::limits::ADOPTED_BYTES_MIN;
 use crate::base::position::Offset;
 use crate::base::time::{MonoUs, WallMs};
@@ -86,6 +86,12 @@ impl Transaction<'_, '_> {
     /// The data as its calls have left it.
     pub fn engine(&self) -> &Engine {
         &self.guard.hosted.engine
+    }
+
+    /// Until what is answered is dropped, whoever shows what the data comes to shows it as its calls
+    /// have left it, and does not try to lock it.
+    pub fn show_counts(&self, now: WallMs) -> ShownCounts<'_> {
+        ShownCounts::of(self.guard.member, self.engine(), now)
     }
 
     /// It turns out to be long: no worker waits for it from here on.

@@ -26,6 +26,8 @@ pub struct Counters {
     pub repl_bytes_out: AtomicU64,
     /// Commands executed.
     pub commands: SharedCount,
+    /// Transactions of reads alone that replicas have served.
+    pub reads_together: SharedCount,
     /// Error replies.
     pub errors: AtomicU64,
     /// Clients closed because they did not read.
@@ -137,8 +139,8 @@ impl Counters {
         for count in others.into_iter().chain(denied).chain(sent) {
             count.store(0, Relaxed);
         }
-        let Counters { bytes_in, bytes_out, commands, .. } = self;
-        [bytes_in, bytes_out, commands].iter().for_each(|it| it.reset());
+        let Counters { bytes_in, bytes_out, commands, reads_together, .. } = self;
+        [bytes_in, bytes_out, commands, reads_together].iter().for_each(|it| it.reset());
         self.kinds.reset();
         self.link_faults.reset();
     }

@@ -67,6 +67,7 @@ mod queues;
 mod rdb;
 mod refusals;
 mod replica_of;
+mod read_transactions;
 mod replicas;
 mod rewrite;
 mod routes;

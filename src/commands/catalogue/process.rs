@@ -76,6 +76,10 @@ pub fn sent(seen: &Seen<'_>, it: &mut Samples<'_>) {
     it.value(&[], seen.server.counters.bytes_out.get());
 }
 
+pub fn reads_together(seen: &Seen<'_>, it: &mut Samples<'_>) {
+    it.value(&[], seen.server.counters.reads_together.get());
+}
+
 pub fn commands(seen: &Seen<'_>, it: &mut Samples<'_>) {
     it.value(&[], seen.server.counters.commands.get());
 }

@@ -134,6 +134,7 @@ pub fn stats(server: &Server, lines: &mut Lines) {
     let gains = server.rates.lock().gains();
     lines.line("total_connections_received", read(&counters.accepted));
     lines.line("total_commands_processed", counters.commands.get());
+    lines.line("transactions_at_replicas", counters.reads_together.get());
     lines.line("instantaneous_ops_per_sec", gains.commands as u64);
     lines.line("total_net_input_bytes", counters.bytes_in.get());
     lines.line("total_net_output_bytes", counters.bytes_out.get());

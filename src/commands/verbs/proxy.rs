@@ -358,6 +358,9 @@ fn explain_request(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     if let Some(route) = origin(context, &settings).refusing(command, request) {
         lines.push(format!("route {}", route.told()));
         lines.push("refused -REFUSED: the route says refuse = true".into());
+    } else if command.name == "exec" {
+        lines.push("of reads alone on one route, and nothing watched: as one read on it".into());
+        lines.push("of anything else: the master, as one write".into());
     } else if class == Class::Session {
         lines.push("answered by the proxy itself, by no member".into());
     } else {

@@ -227,7 +227,7 @@ fn kill(context: &mut CommandContext<'_>, purpose: Purpose) -> Result<Outcome, F
 
 fn stats(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let (server, now) = (context.server, context.clock.mono_now());
-    let libraries = server.set.libraries();
+    let libraries = server.set.master_counts(context.clock.wall_now()).libraries;
     let reply = &mut *context.reply;
     reply.map(2);
     reply.bulk(b"running_script");

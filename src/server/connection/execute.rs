@@ -9,7 +9,7 @@ use super::publish::encoded_words;
 use super::transaction::{has_write, runs_within};
 use crate::base::ids::{CommandId, MemberId, RouteId};
 use crate::base::time::MonoUs;
-use crate::command::{Args, Fault};
+use crate::command::{Args, Fault, Group};
 use crate::commands::{Command, Handler, Job, Outcome, table};
 use crate::metrics::Label;
 use crate::node::{Behind, MemberFlags, PANICKED, Transaction, Verb};
@@ -49,6 +49,13 @@ impl<'r> Execution<'r> {
             published: Vec::new(),
             own_comes_behind: false,
         }
+    }
+}
+
+impl Execution<'_> {
+    /// Answers so far.
+    pub fn answers(&self) -> usize {
+        self.answers
     }
 }
 
@@ -278,8 +285,12 @@ impl Caller {
         let Handler::Session(verb) = command.handler else {
             return Err(Fault::WrongArity(command.name.clone()));
         };
+        let wall = context.scratch.env.now.get();
+        let shows = transaction.as_ref().filter(|_| command.spec.group == Group::Server);
+        let shown = shows.map(|it| it.show_counts(wall));
         // There is no other thread to go to in the middle of a transaction.
         let outcome = self.run_session_verb(command, verb, request, true, context);
+        drop(shown);
         context.count(Label::new(RouteId::NONE, MemberId::NONE, command.id), command);
         match outcome? {
             Outcome::Answered => {}
@@ -316,7 +327,7 @@ impl Caller {
     }
 
     /// What a queued command is answered. A panic is the answer to the whole EXEC.
-    fn answer_queued(
+    pub fn answer_queued(
         &mut self,
         command: &Command,
         request: Request<'_>,

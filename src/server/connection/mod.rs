@@ -35,6 +35,7 @@ mod tracking;
 mod transaction;
 mod execute;
 mod monitor;
+mod read_together;
 mod script_buffers;
 mod script_call;
 mod script;

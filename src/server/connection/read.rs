@@ -5,6 +5,7 @@ use super::call::Call;
 use super::caller::Caller;
 use super::once::plan_at;
 use super::script_call::ScriptCall;
+use super::transaction::QueuedReads;
 use crate::base::ids::{MemberId, RouteId};
 use crate::base::places::Places;
 use crate::base::planted::{Planted, is_planted};
@@ -49,6 +50,8 @@ pub enum ReadRun<'r> {
     Verb(ReadVerb),
     /// A script.
     Script(&'r ScriptCall<'r>),
+    /// A transaction.
+    Queue(&'r QueuedReads),
 }
 
 impl Caller {
@@ -74,7 +77,10 @@ impl Caller {
     ) -> Result<Outcome, Fault> {
         let (command, request) = (call.command, call.request);
         self.session.last = LastReply::OWN;
-        let route = self.origin(call.once.as_deref()).route(command, request);
+        let route = match run {
+            ReadRun::Queue(reads) => reads.route,
+            _ => self.origin(call.once.as_deref()).route(command, request),
+        };
         // New rules may have put it on another route, or its route on another ladder.
         let ladder = || self.settings.routes.get(route).ladder;
         let mut retry = call.retry.take().filter(|it| it.route == route && it.ladder == ladder());
@@ -161,6 +167,7 @@ impl Caller {
             let done = match run {
                 ReadRun::Verb(verb) => self.read_at(at, call, verb, context)?,
                 ReadRun::Script(script) => self.read_script_at(at, script, call, context)?,
+                ReadRun::Queue(reads) => self.read_queue_at(at, reads, call, context)?,
             };
             if let Some(outcome) = done {
                 return Ok(outcome);

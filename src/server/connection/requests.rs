@@ -8,6 +8,7 @@ use super::forward::is_of_master;
 use super::monitor::CalledBy;
 use super::publish::answers_with_pushes;
 use super::read::ReadRun;
+use super::transaction::QueuedReads;
 use crate::base::ids::{MemberId, RouteId};
 use crate::base::limits::{ADOPTED_BYTES_MIN, OPERATOR_REQUESTS, REPLY_FLUSH_BYTES};
 use crate::base::planted::{Planted, is_planted};
@@ -20,7 +21,7 @@ use crate::metrics::Label;
 use crate::node::{Member, MemberFlags, Verb};
 use crate::resp::{Decoder, Malformed, Mark, Request, Step};
 use crate::script::Purpose;
-use crate::session::{LastReply, ReplyMode, Tags};
+use crate::session::{LastReply, Queue, ReplyMode, Tags};
 use crate::state::LongPlace;
 use std::sync::Arc;
 
@@ -424,28 +425,41 @@ impl Caller {
                 self.forward_transaction(&queue, call, context)
             }
             Outcome::Publish(_) if self.forwards() => self.forward_message(call, context),
-            Outcome::Execute(queue) => match self.lock_master_for(&queue, context) {
-                Ok(()) => {
-                    let outcome = self.execute(&queue, call, context);
-                    if ADOPTED_BYTES_MIN <= queue.bytes {
-                        context.scratch.spent.push(queue);
-                    }
-                    outcome
-                }
-                Err(NotNow::Fault(fault)) => {
-                    // The set follows a master since the queue has passed the refusals.
-                    Err(self.abort(&fault, context))
-                }
-                Err(not_now) => {
-                    self.session.queue = Some(*queue);
-                    not_now.outcome()
-                }
+            Outcome::Execute(queue) => match self.route_of_reads(&queue) {
+                Some(route) => self.execute_reads(QueuedReads { queue, route }, call, context),
+                None => self.execute_at_master(queue, call, context),
             },
             Outcome::Publish(kind) => match self.publish(kind, call.request, context) {
                 Ok(()) => Ok(Outcome::Answered),
                 Err(not_now) => not_now.outcome(),
             },
             outcome => Ok(outcome),
+        }
+    }
+
+    /// EXEC, once the master is locked.
+    fn execute_at_master(
+        &mut self,
+        queue: Box<Queue>,
+        call: &mut Call<'_>,
+        context: &mut BatchContext<'_, '_>,
+    ) -> Result<Outcome, Fault> {
+        match self.lock_master_for(&queue, context) {
+            Ok(()) => {
+                let outcome = self.execute(&queue, call, context);
+                if ADOPTED_BYTES_MIN <= queue.bytes {
+                    context.scratch.spent.push(queue);
+                }
+                outcome
+            }
+            Err(NotNow::Fault(fault)) => {
+                // The set follows a master since the queue has passed the refusals.
+                Err(self.abort(&fault, context))
+            }
+            Err(not_now) => {
+                self.session.queue = Some(*queue);
+                not_now.outcome()
+            }
         }
     }
 

@@ -2,12 +2,21 @@
 
 use super::batch::BatchContext;
 use super::caller::Caller;
+use crate::base::ids::RouteId;
 use crate::base::limits::QUERY_BYTES_MAX;
-use crate::command::Group;
+use crate::command::Flags;
 use crate::command::codes::QUEUE_LIMIT;
 use crate::commands::{Command, Handler, Outcome, table};
 use crate::resp::Request;
 use crate::session::{LastReply, Queue};
+
+/// A queue of reads alone, and the route that all of them are on.
+pub struct QueuedReads {
+    /// The reads.
+    pub queue: Box<Queue>,
+    /// Their route.
+    pub route: RouteId,
+}
 
 /// Commands that are not queued.
 pub fn runs_at_once(command: &Command) -> bool {
@@ -19,21 +28,24 @@ pub fn has_write(queue: &Queue) -> bool {
     queue.commands.iter().any(|(id, request)| table().get(*id).is_write(request.borrow()))
 }
 
-/// Whether a queued command can run within a transaction of the master. A session verb that may
-/// look at members cannot: it must find them unlocked, and the log complete.
+/// Whether a queued command can run within a transaction of the master. A session verb that locks
+/// members, or changes what they are, cannot: it must find them unlocked, and the log complete.
+/// Then EXEC is several transactions.
 pub fn runs_within(command: &Command) -> bool {
-    let Handler::Session(_) = command.handler else { return true };
-    // CLIENT PAUSE and CLIENT TRACKING wait for writes that are at work.
-    let is_quiet = matches!(
-        command.spec.group,
-        Group::Connection | Group::Transactions | Group::Generic | Group::Pubsub
-    );
-    // These look at nothing.
-    let is_known = command.name == "time" || command.spec.name == "COMMAND";
-    (is_quiet && !["client|pause", "client|tracking"].contains(&&*command.name)) || is_known
+    const LOCKS: Flags = Flags::LOCKS_MASTER
+        .union(Flags::LOCKS_MEMBERS)
+        .union(Flags::CHANGES_MEMBERS)
+        .union(Flags::APART);
+    const CHANGES_ROLES: [&str; 4] = ["proxy|node", "replicaof", "slaveof", "shutdown"];
+    match command.handler {
+        Handler::Session(_) => {
+            !command.spec.flags.intersects(LOCKS) && !CHANGES_ROLES.contains(&&*command.name)
+        }
+        _ => true,
+    }
 }
 
-/// Whether EXEC lets go of the master in its midst, for a command that looks at members.
+/// Whether EXEC lets go of the master in its midst, for a command that locks members.
 pub fn looks_at_members(queue: &Queue) -> bool {
     queue.commands.iter().any(|it| !runs_within(table().get(it.0)))
 }
