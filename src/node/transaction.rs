@@ -88,8 +88,8 @@ impl Transaction<'_, '_> {
         &self.guard.hosted.engine
     }
 
-    /// Until what is answered is dropped, whoever shows what the data comes to shows it as its calls
-    /// have left it, and does not try to lock it.
+    /// Until what is answered is dropped, whoever shows what the data comes to shows it as calls
+    /// so far have left it, and does not try to lock it.
     pub fn show_counts(&self, now: WallMs) -> ShownCounts<'_> {
         ShownCounts::of(self.guard.member, self.engine(), now)
     }

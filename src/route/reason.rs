@@ -63,7 +63,7 @@ reasons! {
     AskedMember = "asked-member";
     /// Between WATCH and EXEC.
     Watching = "watching";
-    /// A transaction that only reads.
+    /// A transaction that has changed nothing, and is not of reads alone.
     Transaction = "transaction";
     /// The answer is the member's own, and the master's is the one that counts.
     OfMember = "of-member";
@@ -108,7 +108,7 @@ impl Reason {
             Reason::Linearizable => "only the master knows what is newest when the read arrives",
             Reason::AskedMember => "the command names this member, as it is",
             Reason::Watching => "between WATCH and EXEC everything goes to the master",
-            Reason::Transaction => "a transaction runs at the master",
+            Reason::Transaction => "a transaction of more than reads runs at the master",
             Reason::OfMember => "members differ in this, and the master's answer counts",
             Reason::StickyFor => "this session wrote less than sticky-for ago",
             Reason::LostHistory => "a failover cut off what this session saw last",

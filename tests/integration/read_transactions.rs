@@ -21,7 +21,7 @@ fn exec(wire: &mut Wire, lines: &[&str]) -> Value {
 fn last(wire: &mut Wire) -> (String, String) {
     let told = wire.ask("PROXY LAST");
     let field = |name: &str| {
-        told.list().chunks(2).find(|it| it[0].string() == name).expect("a field")[1].to_string()
+        told.list().chunks(2).find(|it| it[0].string() == name).expect("a field")[1].string()
     };
     (field("because"), field("member"))
 }
@@ -56,7 +56,7 @@ fn reads_alone_go_to_a_replica_that_has_all_and_everything_else_to_the_master() 
     exec(&mut wire, &["GET a", "PING"]);
     assert_eq!(last(&mut wire).1, "n1");
     ok(&mut wire, "PROXY CONSISTENCY master");
-    assert_eq!(exec(&mut wire, &["GET a"]).to_string(), "[99]");
+    assert_eq!(exec(&mut wire, &["GET a"]).to_string(), "[\"99\"]");
     assert_eq!(last(&mut wire), ("asked-master".to_owned(), "n1".to_owned()));
     assert_eq!(at_replicas(&mut wire), 100);
     let told = wire.ask("PROXY EXPLAIN EXEC");
@@ -99,7 +99,8 @@ fn it_climbs_its_ladder_and_is_served_in_its_turn() {
     until_blocked(&mut operator, 1);
     order(&mut operator, BOTH, "RESUME");
     let told: Vec<String> = wire.read_many(8).iter().map(ToString::to_string).collect();
-    let expected = ["+OK", "+QUEUED", "+QUEUED", "[1 :1]", "+PONG", "+OK", "+QUEUED", "[1]"];
+    let expected =
+        ["+OK", "+QUEUED", "+QUEUED", "[\"1\", :1]", "+PONG", "+OK", "+QUEUED", "[\"1\"]"];
     assert_eq!(told, expected);
 }
 

@@ -79,6 +79,13 @@ impl Published {
     }
 }
 
+/// Where a queued command was served, for one behind it that asks.
+fn last_within(transaction: &Transaction<'_, '_>) -> LastReply {
+    let has_changed = transaction.effects() != 0;
+    let because = if has_changed { Reason::Write } else { Reason::Transaction };
+    LastReply::of_master(transaction.member().id, RouteId::NONE, because)
+}
+
 /// What looks at a member that somebody holds for long.
 const HELD: Fault =
     Fault::Static("ERR somebody holds a member for long, which a transaction cannot wait for");
@@ -170,7 +177,10 @@ impl Caller {
                 let outcome = match (command.handler, verb_of(command, request)) {
                     _ if denied.is_err() => denied,
                     (_, Some(verb)) => {
-                        caller.call(command, verb, request, context, transaction, execution)
+                        let outcome =
+                            caller.call(command, verb, request, context, transaction, execution);
+                        caller.session.last = last_within(transaction);
+                        outcome
                     }
                     (Handler::Script(run), _) => {
                         caller.queued_script(command, run, request, context, transaction, execution)

@@ -12,8 +12,6 @@ use crate::session::TokenSigner;
 use crate::state::{ProcessInfo, Server, UnblockAs};
 use bytes::Bytes;
 use futures::channel::oneshot;
-use std::io::Write;
-use std::net::TcpStream;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -111,12 +109,13 @@ async fn flooded(requests: &'static str, commands: u64, waits: bool) -> (Why, St
 async fn ended_after_it_left(requests: &'static str) -> (Why, usize) {
     let server = server();
     let acceptor = Acceptor::tcp("127.0.0.1:0").unwrap();
-    let mut peer = TcpStream::connect(("127.0.0.1", acceptor.port().unwrap())).unwrap();
+    let peer = Link::connect("127.0.0.1", acceptor.port().unwrap()).await.unwrap();
     let (client, threads, ended) = served(&server, &acceptor).await;
-    peer.write_all(requests.as_bytes()).unwrap();
+    peer.send(requests.as_bytes()).await.unwrap();
     until_there(&client, 1, true).await;
     threads.spawn(threads.place(), move || async move {
-        peer.write_all(b"PING\r\nSET held 2\r\nPING\r\nha").unwrap();
+        // There is room, so the worker does nothing else meanwhile.
+        peer.send(b"PING\r\nSET held 2\r\nPING\r\nha").await.unwrap();
         drop(peer);
         assert!(client.unblock(UnblockAs::Timeout), "it waits");
     });
