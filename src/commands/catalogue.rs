@@ -128,6 +128,13 @@ const CATALOGUE: &[Row] = &[
     ),
     row("entourage_tls_connections_total", Counter, &[], "TLS handshakes made.", process::tls),
     row(
+        "entourage_tls_certificate_end_timestamp_seconds",
+        Gauge,
+        &[],
+        "When the certificate that clients are shown ends, since 1970.",
+        process::tls_end,
+    ),
+    row(
         "entourage_tls_handshake_failures_total",
         Counter,
         &[],

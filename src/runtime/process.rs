@@ -240,6 +240,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn who_lives_has_not_ended_and_a_child_that_nobody_has_asked_for_has() {
+        assert!(!has_ended(id()) && has_ended(i32::MAX as u32) && has_ended(u32::MAX));
+        let mut child = Command::new("true").spawn().unwrap();
+        while !has_ended(child.id()) {
+            std::thread::yield_now();
+        }
+        child.wait().unwrap();
+        assert!(has_ended(child.id()));
+    }
+
+    #[test]
     fn the_system_knows_this_process() {
         assert!(0 < resident_bytes() && resident_bytes() < machine_bytes());
         assert!(0.0 <= cpu().user);

@@ -1,7 +1,9 @@
 //! The certificates in force, and who is shaking hands.
 
 use super::handshakes::Handshakes;
+use crate::base::time::WallMs;
 use crate::config::{Config, UpstreamTls};
+use crate::runtime::clock;
 use crate::runtime::tls::{ClientAuth, TlsClient, TlsFiles, TlsServer};
 use parking_lot::RwLock;
 use std::sync::atomic::{AtomicU64, Ordering::*};
@@ -38,6 +40,9 @@ impl Tls {
         let upstream = settings.upstream.as_ref().and_then(|it| it.tls.as_ref());
         let upstream = upstream.map(|it| TlsClient::read(&files_of(it))).transpose();
         let upstream = upstream.map_err(|why| format!("upstream: {why}"))?;
+        if let Some(end) = listeners.as_ref().and_then(TlsServer::end) {
+            warn_of_end(end, clock::wall_now());
+        }
         *self.in_force.write() = InForce { listeners, master, upstream };
         Ok(())
     }
@@ -67,6 +72,19 @@ impl Tls {
     pub fn reset(&self) {
         let Tls { handshakes, failures, crowded, .. } = self;
         [handshakes, failures, crowded].into_iter().for_each(|it| it.store(0, Relaxed));
+    }
+}
+
+/// So long before its end a certificate is worth a line.
+const END_TOLD_MS: u64 = 14 * 24 * 3600 * 1000;
+
+fn warn_of_end(end: WallMs, now: WallMs) {
+    match now.until(end) {
+        0 => log::warn!("event=tls-certificate-ended why=clients refuse it"),
+        left if left < END_TOLD_MS => {
+            log::warn!("event=tls-certificate-ends hours={}", left / (3600 * 1000));
+        }
+        _ => {}
     }
 }
 

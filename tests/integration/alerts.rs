@@ -298,6 +298,25 @@ fn a_chain_of_masters_is_told_of() {
 }
 
 #[test]
+fn a_master_that_is_gone_is_told_of() {
+    let above = Server::entourage(&[]);
+    let address = format!("127.0.0.1:{}", above.port());
+    let server = server("link-down = \"50ms\"", &format!("[set]\nmaster = \"{address}\"\n"));
+    let mut wire = server.dial();
+    until("the link", || {
+        (info_field(&mut wire, "replication", "master_link_status")? == "up").then_some(())
+    });
+    assert!(raised(&mut wire, "link-down", "").is_none());
+    drop(above);
+    let alert = until_raised(&mut wire, "link-down", "");
+    let begins = format!("the link to the master {address} has been down for ");
+    assert!(alert["what"].string().starts_with(&begins), "{alert:?}");
+    ok(&mut wire, "REPLICAOF NO ONE");
+    until_cleared(&mut wire, "link-down", "");
+    once_each(&server, "link-down", "");
+}
+
+#[test]
 fn replicas_that_are_copied_again_and_again_are_told_of() {
     let server = server("resync-storm = 1", "");
     let mut wire = server.dial();

@@ -96,6 +96,9 @@ fn processes_take_each_others_place_and_nobody_is_refused_and_nothing_is_lost() 
     dir.file("e.toml", config(port, &page));
     let mut serving = process(&dir, "0", &[]);
     until_up(port);
+    // Of a process that was killed: no number is as high as this.
+    let left = dir.join(format!("{UPGRADE}.{}", i32::MAX));
+    drop(UnixListener::bind(&left).unwrap());
     let stop = AtomicBool::new(false);
     let (dir, stop) = (&dir, &stop);
     let all: Vec<Counted> = thread::scope(|scope| {
@@ -115,6 +118,7 @@ fn processes_take_each_others_place_and_nobody_is_refused_and_nothing_is_lost() 
                 (pid == format!("{}\n", serving.0.id()) && dir.join(UPGRADE).exists()).then_some(())
             };
             until("the upgrade to be done", is_done);
+            assert!(!left.exists(), "what others have left is taken away");
             let mode = fs::metadata(dir.join(UPGRADE)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
             let health = Wire::dial(http).map(|mut it| {

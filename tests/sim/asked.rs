@@ -135,6 +135,10 @@ pub enum What {
     Exec {
         queued: Vec<Queued>,
         acks: AskedFor,
+        /// What a read is to show at least, where nothing else is queued.
+        level: Level,
+        /// Such reads may be refused because replicas are behind.
+        may_lag: bool,
     },
     Unwatch,
     Watch {

@@ -247,10 +247,15 @@ impl World {
             What::Hello => matches!(frame, Frame::Array(Some(_))),
             What::Multi => frame.is_ok(),
             What::Queued => *frame == Frame::Simple("QUEUED".to_owned()),
-            What::Exec { queued, acks } => {
+            What::Exec { queued, acks, level, may_lag } => {
                 // What others of its group have seen since it was done is not its reads' concern.
                 let known = known(peer, asked, before);
-                self.exec_fits(peer, frame, queued, *acks, known)
+                let reads_alone = queued.iter().all(|it| matches!(it, Queued::Get { .. }));
+                // A replica answers it then, or nobody is fresh enough.
+                let is_one_read = reads_alone && peer.watching.is_empty();
+                let level = if is_one_read { *level } else { Level::Master };
+                (is_one_read && *may_lag && frame.is_error("LAGGED"))
+                    || self.exec_fits(peer, frame, queued, *acks, level, known)
             }
             What::Watch { keys } => {
                 let (since, replid) = (before.last, before.replid);
@@ -435,6 +440,7 @@ impl World {
         frame: &Frame,
         queued: &[Queued],
         acks: AskedFor,
+        level: Level,
         known: Known,
     ) -> bool {
         let watching = std::mem::take(&mut peer.watching);
@@ -474,7 +480,7 @@ impl World {
             for (queued, frame) in queued.iter().zip(all) {
                 let (Queued::Get { key }, Frame::Bulk(value)) = (queued, frame) else { continue };
                 let value = value.as_deref().unwrap_or_default();
-                if !self.judge_read(peer, *key, Level::Master, known, value) {
+                if !self.judge_read(peer, *key, level, known, value) {
                     return false;
                 }
             }

@@ -393,10 +393,11 @@ impl Script {
         }
         self.say("MULTI", &[], What::Multi);
         let mut queued = Vec::new();
+        let reads_alone = around.below(3) == 0;
         for _ in 0..1 + around.below(3) {
             let key = self.key(around);
             let name = format!("k{}", key.1);
-            match around.below(5) {
+            match if reads_alone { 0 } else { around.below(5) } {
                 1 if around.below(3) == 0 => {
                     let number = around.number();
                     queued.push(Queued::Publish { number });
@@ -427,7 +428,9 @@ impl Script {
         if around.below(10) == 0 {
             return self.say("DISCARD", &[], What::Unwatch);
         }
-        self.say("EXEC", &[], What::Exec { queued, acks: self.acks });
+        let (acks, level) = (self.acks, self.level);
+        let may_lag = self.own_ladder || around.may_lag;
+        self.say("EXEC", &[], What::Exec { queued, acks, level, may_lag });
     }
 
     fn sleep(&mut self, around: &mut Around<'_>) {

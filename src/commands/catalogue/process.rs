@@ -56,6 +56,12 @@ pub fn tls(seen: &Seen<'_>, it: &mut Samples<'_>) {
     count(it, &seen.server.tls.handshakes);
 }
 
+pub fn tls_end(seen: &Seen<'_>, it: &mut Samples<'_>) {
+    if let Some(end) = seen.server.tls.listeners().and_then(|it| it.end()) {
+        it.value(&[], end.0 / 1000);
+    }
+}
+
 pub fn tls_failures(seen: &Seen<'_>, it: &mut Samples<'_>) {
     count(it, &seen.server.tls.failures);
 }

@@ -1,5 +1,6 @@
 //! Whom a certificate names.
 
+use crate::base::time::WallMs;
 use x509_parser::extensions::GeneralName;
 use x509_parser::parse_x509_certificate;
 
@@ -10,6 +11,13 @@ pub enum UserField {
     CommonName,
     /// A URI among its other names.
     Uri,
+}
+
+/// When this certificate ends; `None` of what is none.
+pub fn end_of(certificate: &[u8]) -> Option<WallMs> {
+    let (_, certificate) = parse_x509_certificate(certificate).ok()?;
+    let s = u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0);
+    Some(WallMs(s.saturating_mul(1000)))
 }
 
 /// The names that stand there, in their order; none in what is no certificate.
@@ -38,6 +46,7 @@ mod tests {
 
     fn certificate(subject: Option<&str>, uris: &[&str]) -> Vec<u8> {
         let mut params = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+        params.not_after = rcgen::date_time_ymd(2030, 1, 1);
         params.distinguished_name = Default::default();
         if let Some(subject) = subject {
             params.distinguished_name.push(DnType::CommonName, subject);
@@ -59,10 +68,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_certificate_names_nobody() {
+    fn what_is_no_certificate_names_nobody_and_has_no_end() {
         let whole = certificate(Some("alice"), &[]);
         for len in 0..whole.len() {
             assert!(names_in(&whole[..len], UserField::CommonName).is_empty(), "{len}");
+            assert_eq!(end_of(&whole[..len]), None, "{len}");
         }
+        assert_eq!(end_of(&whole), Some(WallMs(1_893_456_000_000)), "the first day of 2030");
     }
 }

@@ -1,8 +1,10 @@
 //! What one end of connections over TLS shows, and whom it trusts.
 
+use super::certificate::end_of;
 use super::fault::TlsFault;
 use super::files::{ClientAuth, TlsFiles, roots, shown};
 use super::verifier::AnyName;
+use crate::base::time::WallMs;
 use rustls::client::{UnbufferedClientConnection, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::ServerName;
@@ -21,7 +23,10 @@ const SESSIONS_MAX: usize = 4096;
 
 /// What listeners show and ask for.
 #[derive(Clone)]
-pub struct TlsServer(Arc<ServerConfig>);
+pub struct TlsServer {
+    config: Arc<ServerConfig>,
+    end: Option<WallMs>,
+}
 
 /// What is shown to servers, and asked of them.
 #[derive(Clone)]
@@ -79,6 +84,7 @@ impl TlsServer {
             }
         };
         let (certificates, key) = shown(&files.cert, &files.key)?;
+        let end = certificates.iter().filter_map(|it| end_of(it)).min();
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&files.versions()?)
             .map_err(|it| it.to_string())?
@@ -87,11 +93,16 @@ impl TlsServer {
             .map_err(|it| format!("{}, {}: {it}", files.cert, files.key))?;
         config.ignore_client_order = true;
         config.session_storage = ServerSessionMemoryCache::new(SESSIONS_MAX);
-        Ok(TlsServer(Arc::new(config)))
+        Ok(TlsServer { config: Arc::new(config), end })
+    }
+
+    /// When the first of the certificates ends that are shown.
+    pub fn end(&self) -> Option<WallMs> {
+        self.end
     }
 
     pub(super) fn connection(&self) -> Result<UnbufferedServerConnection, TlsFault> {
-        Ok(UnbufferedServerConnection::new(self.0.clone())?)
+        Ok(UnbufferedServerConnection::new(self.config.clone())?)
     }
 }
 
