@@ -19,8 +19,12 @@ const RUNS: Flags = Flags::NOSCRIPT
     .union(Flags::NO_MANDATORY_KEYS);
 const WRITES: Flags = RUNS.union(Flags::MAY_REPLICATE);
 const ANY_TIME: Flags = Flags::NOSCRIPT.union(Flags::ALLOW_BUSY);
-const READ_KEYS: Keys = Keys(&[KeySpec::counted(2, Access::READ)]);
-const CHANGED_KEYS: Keys = Keys(&[KeySpec::counted(2, Access::CHANGE)]);
+const READ_KEYS: Keys = Keys(&[
+    KeySpec::counted(2, Access::READ).noting("Only what is called tells which keys are read.")
+]);
+const CHANGED_KEYS: Keys =
+    Keys(&[KeySpec::counted(2, Access::CHANGE)
+        .noting("Only what is called tells what is done to them.")]);
 const COST: &str = "Depends on the script that is executed.";
 const FUNCTION_COST: &str = "Depends on the function that is executed.";
 const BY_TEXT: &str = "script numkeys [key [key ...]] [arg [arg ...]]";
