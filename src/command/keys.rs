@@ -279,6 +279,15 @@ impl Keys {
         }
     }
 
+    /// Whether a request says how many keys it has, and says none.
+    pub fn are_counted_none(&self, request: Request<'_>) -> bool {
+        self.0.iter().any(|it| {
+            let Find::Count { count, .. } = it.find else { return false };
+            let number = it.begin_at(request).and_then(|begin| request.get(begin + count));
+            number.and_then(crate::base::number::parse_i64) == Some(0)
+        })
+    }
+
     /// How many keys a request has.
     pub fn count(&self, request: Request<'_>) -> usize {
         let mut count = 0;
@@ -325,6 +334,9 @@ mod tests {
         const COUNTED: Keys = Keys(&[KeySpec::counted(1, Access::READ)]);
         assert_eq!(found(COUNTED, "SINTERCARD 2 a b LIMIT 1"), "a b");
         assert_eq!(keys(COUNTED, "SINTERCARD 3 a b"), None);
+        let counts_none =
+            |words: &str| COUNTED.are_counted_none(OwnedRequest::of(words.split(' ')).borrow());
+        assert_eq!(["C 0 a", "C 1 a", "C x", "C"].map(counts_none), [true, false, false, false]);
         assert_eq!(keys(COUNTED, "SINTERCARD 9223372036854775807 a b"), None);
         const STREAMS: Keys = Keys(&[KeySpec::new(
             Begin::Keyword("STREAMS", 1),

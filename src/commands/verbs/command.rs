@@ -204,9 +204,10 @@ fn asked_keys(
         return Err(Fault::Static("ERR Invalid number of arguments specified for command"));
     }
     let may_have_none = command.spec.flags.contains(Flags::NO_MANDATORY_KEYS);
+    let counts_none = command.spec.keys.are_counted_none(request.borrow());
     let places = match key_places(command, request.borrow()) {
         Err(_) if may_have_none => Vec::new(),
-        Ok(places) if places.is_empty() && !may_have_none => {
+        Ok(places) if (counts_none || places.is_empty()) && !may_have_none => {
             return Err(Fault::Static("ERR Invalid arguments specified for command"));
         }
         places => places?,
