@@ -31,8 +31,8 @@ pub fn line(
     format!(
         "id={} addr={} laddr={} fd={} name={} age={age} idle={idle} flags={} db={} sub={} psub={} \
          ssub={} multi={multi} qbuf={unread} qbuf-free=0 argv-mem={arguments} multi-mem={queued} \
-         rbs=0 rbp=0 obl={unsent} oll=0 omem={unsent} tot-mem={} events={} cmd={} user={} redir={} resp={} \
-         lib-name={} lib-ver={} level={} floor={}\n",
+         rbs=0 rbp=0 obl={unsent} oll=0 omem={unsent} tot-mem={} events={} cmd={} user={} \
+         redir={} resp={} lib-name={} lib-ver={} level={} floor={}\n",
         client.id,
         client.peer.address,
         client.peer.local_address,
