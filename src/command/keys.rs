@@ -97,9 +97,21 @@ pub struct KeySpec {
     pub find: Find,
     /// What is done to them.
     pub access: Access,
+    /// What COMMAND INFO says of it in words.
+    pub note: Option<&'static str>,
 }
 
 impl KeySpec {
+    /// Keys that begin and go on so.
+    pub const fn new(begin: Begin, find: Find, access: Access) -> KeySpec {
+        KeySpec { begin, find, access, note: None }
+    }
+
+    /// The same with these words for COMMAND INFO.
+    pub const fn noting(self, note: &'static str) -> KeySpec {
+        KeySpec { note: Some(note), ..self }
+    }
+
     /// One key at argument `index`.
     pub const fn one(index: usize, access: Access) -> KeySpec {
         KeySpec::range(index, 0, 1, access)
@@ -107,19 +119,19 @@ impl KeySpec {
 
     /// Keys from argument `first` to `last`, every `step`.
     pub const fn range(first: usize, last: i32, step: usize, access: Access) -> KeySpec {
-        KeySpec { begin: Begin::Index(first), find: Find::Range { last, step, limit: 0 }, access }
+        KeySpec::new(Begin::Index(first), Find::Range { last, step, limit: 0 }, access)
     }
 
     /// `numkeys key [key …]`, with the number at argument `index`.
     pub const fn counted(index: usize, access: Access) -> KeySpec {
         let find = Find::Count { count: 0, first: 1, step: 1 };
-        KeySpec { begin: Begin::Index(index), find, access }
+        KeySpec::new(Begin::Index(index), find, access)
     }
 
     /// `numkeys key value [key value …]`, with the number at argument `index`.
     pub const fn counted_pairs(index: usize, access: Access) -> KeySpec {
         let find = Find::Count { count: 0, first: 1, step: 2 };
-        KeySpec { begin: Begin::Index(index), find, access }
+        KeySpec::new(Begin::Index(index), find, access)
     }
 
     /// Places of the keys of `request`, appended to `found`. `Err` when its arguments do not add
@@ -267,6 +279,15 @@ impl Keys {
         }
     }
 
+    /// Whether a request says how many keys it has, and says none.
+    pub fn are_counted_none(&self, request: Request<'_>) -> bool {
+        self.0.iter().any(|it| {
+            let Find::Count { count, .. } = it.find else { return false };
+            let number = it.begin_at(request).and_then(|begin| request.get(begin + count));
+            number.and_then(crate::base::number::parse_i64) == Some(0)
+        })
+    }
+
     /// How many keys a request has.
     pub fn count(&self, request: Request<'_>) -> usize {
         let mut count = 0;
@@ -313,20 +334,23 @@ mod tests {
         const COUNTED: Keys = Keys(&[KeySpec::counted(1, Access::READ)]);
         assert_eq!(found(COUNTED, "SINTERCARD 2 a b LIMIT 1"), "a b");
         assert_eq!(keys(COUNTED, "SINTERCARD 3 a b"), None);
+        let counts_none =
+            |words: &str| COUNTED.are_counted_none(OwnedRequest::of(words.split(' ')).borrow());
+        assert_eq!(["C 0 a", "C 1 a", "C x", "C"].map(counts_none), [true, false, false, false]);
         assert_eq!(keys(COUNTED, "SINTERCARD 9223372036854775807 a b"), None);
-        const STREAMS: Keys = Keys(&[KeySpec {
-            begin: Begin::Keyword("STREAMS", 1),
-            find: Find::Range { last: -1, step: 1, limit: 2 },
-            access: Access::READ,
-        }]);
+        const STREAMS: Keys = Keys(&[KeySpec::new(
+            Begin::Keyword("STREAMS", 1),
+            Find::Range { last: -1, step: 1, limit: 2 },
+            Access::READ,
+        )]);
         assert_eq!(found(STREAMS, "XREAD COUNT 2 STREAMS a b 0 0"), "a b");
         const OPTIONS: AmongOptions =
             AmongOptions { keyword: "STREAMS", from: 4, values: &[("GROUP", 2), ("COUNT", 1)] };
-        const AMONG: Keys = Keys(&[KeySpec {
-            begin: Begin::Among(&OPTIONS),
-            find: Find::Range { last: -1, step: 1, limit: 2 },
-            access: Access::READ,
-        }]);
+        const AMONG: Keys = Keys(&[KeySpec::new(
+            Begin::Among(&OPTIONS),
+            Find::Range { last: -1, step: 1, limit: 2 },
+            Access::READ,
+        )]);
         assert_eq!(found(AMONG, "X NOACK GROUP g streams streams a >"), "a");
         assert_eq!(found(AMONG, "X GROUP streams streams COUNT streams streams a b > >"), "a b");
         assert_eq!(found(AMONG, "X COUNT 1"), "");

@@ -24,14 +24,15 @@ pub fn line(
     let age = now.since(client.since) / MICROS_PER_SECOND;
     let idle = now.since(MonoUs(client.active.load(Relaxed))) / MICROS_PER_SECOND;
     let (unread, unsent) = (client.unread.load(Relaxed), client.unsent.load(Relaxed));
+    let arguments = client.argument_bytes.load(Relaxed);
     let queued = client.queued_bytes.load(Relaxed);
     let multi = i64::from(client.queued.load(Relaxed)) - 1;
     let level = level(&names, settings);
     format!(
         "id={} addr={} laddr={} fd={} name={} age={age} idle={idle} flags={} db={} sub={} psub={} \
-         ssub={} multi={multi} qbuf={unread} qbuf-free=0 argv-mem=0 multi-mem={queued} rbs=0 rbp=0 \
-         obl=0 oll=0 omem={unsent} tot-mem={} events={} cmd={} user={} redir={} resp={} \
-         lib-name={} lib-ver={} level={} floor={}\n",
+         ssub={} multi={multi} qbuf={unread} qbuf-free=0 argv-mem={arguments} multi-mem={queued} \
+         rbs=0 rbp=0 obl={unsent} oll=0 omem={unsent} tot-mem={} events={} cmd={} user={} \
+         redir={} resp={} lib-name={} lib-ver={} level={} floor={}\n",
         client.id,
         client.peer.address,
         client.peer.local_address,

@@ -33,7 +33,7 @@ fn is_plainly_allowed(rules: &Selector, command: &Command, request: Request<'_>)
     }
     let (places, step, access) = match command.spec.keys.0 {
         [] => return true,
-        [KeySpec { begin: Begin::Index(at), find: Find::Range { last: 0, .. }, access }] => {
+        [KeySpec { begin: Begin::Index(at), find: Find::Range { last: 0, .. }, access, .. }] => {
             (*at..at + 1, 1, access)
         }
         [
@@ -41,6 +41,7 @@ fn is_plainly_allowed(rules: &Selector, command: &Command, request: Request<'_>)
                 begin: Begin::Index(at),
                 find: Find::Range { last: -1, step, limit: 0 },
                 access,
+                ..
             },
         ] => (*at..request.len(), *step, access),
         _ => return false,
@@ -57,7 +58,7 @@ fn check_all(user: &User, command: &Command, request: Request<'_>) -> Result<(),
     let (one, many);
     let keys: &[(usize, Access)] = match command.spec.keys.0 {
         [] => &[],
-        [KeySpec { begin: Begin::Index(at), find: Find::Range { last: 0, .. }, access }] => {
+        [KeySpec { begin: Begin::Index(at), find: Find::Range { last: 0, .. }, access, .. }] => {
             one = [(*at, narrowed(command, *access, request))];
             if *at < request.len() { &one } else { &[] }
         }

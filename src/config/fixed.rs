@@ -1,5 +1,5 @@
 //! Parameters that clients and tools ask for and that have one answer here: every name that
-//! redis-server 7.0.15 knows and [`super::table`] does not.
+//! redis-server 7.0.15 knows and [`super::table`] does not, and two of 7.2.
 
 /// Parameters that cannot be changed for one reason.
 pub struct Fixed {
@@ -26,10 +26,11 @@ pub const FIXED: &[Fixed] = &[
             ("rdb-del-sync-files", "no"),
             ("rdb-save-incremental-fsync", "yes"),
             ("rdbchecksum", "yes"),
-            ("rdbcompression", "yes"),
             ("sanitize-dump-payload", "no"),
         ],
     },
+    Fixed { why: "snapshots are never compressed here", params: &[("rdbcompression", "no")] },
+    Fixed { why: "texts are compared by their bytes here", params: &[("locale-collate", "")] },
     Fixed {
         why: "a set that follows a master leaves evictions to it, and what is large is freed apart",
         params: &[
@@ -57,6 +58,7 @@ pub const FIXED: &[Fixed] = &[
             ("cluster-allow-replica-migration", "yes"),
             ("cluster-announce-bus-port", "0"),
             ("cluster-announce-hostname", ""),
+            ("cluster-announce-human-nodename", ""),
             ("cluster-announce-ip", ""),
             ("cluster-announce-port", "0"),
             ("cluster-announce-tls-port", "0"),
@@ -157,6 +159,23 @@ pub const FIXED: &[Fixed] = &[
         ],
     },
 ];
+
+/// Parameters whose value is told as it is here, and that CONFIG SET takes whatever they are set
+/// to: applications set them when they start, and nobody can tell what came of it.
+const WITHOUT_EFFECT: &[&str] = &[
+    "activerehashing",
+    "lazyfree-lazy-eviction",
+    "lazyfree-lazy-expire",
+    "lazyfree-lazy-server-del",
+    "lazyfree-lazy-user-del",
+    "lazyfree-lazy-user-flush",
+    "rdbcompression",
+];
+
+/// Whether CONFIG SET takes both values of this switch, and does nothing.
+pub fn is_without_effect(name: &str) -> bool {
+    WITHOUT_EFFECT.iter().any(|it| it.eq_ignore_ascii_case(name))
+}
 
 /// Parameters that `enable-protected-configs` is about: Redis' PROTECTED_CONFIG. What they name is
 /// written by the server wherever a client says, which is how servers are broken into.

@@ -1,6 +1,6 @@
 //! CONFIG GET and CONFIG SET.
 
-use super::fixed::{self, fixed, is_protected};
+use super::fixed::{self, fixed, is_protected, is_without_effect};
 use super::param::When;
 use super::table::{PARAMS, param};
 use super::upstream_file::is_hosted_only;
@@ -9,6 +9,7 @@ use crate::base::glob::{Case, is_literal, matches};
 
 const CANNOT_SET: &str = "ERR CONFIG SET failed (possibly related to argument";
 const DUPLICATE: &str = "duplicate parameter";
+const YES_OR_NO: &str = "argument must be 'yes' or 'no'";
 const IMMUTABLE: &str = "can't set immutable config";
 /// What CONFIG GET tells whoever has logged in, and nobody else is to know.
 const SECRETS: [&str; 5] =
@@ -133,6 +134,10 @@ impl Config {
                 }
             }
             _ if self.value(name).is_some_and(|it| it.eq_ignore_ascii_case(to)) => Ok(()),
+            None if is_without_effect(name) => match to.to_ascii_lowercase().as_str() {
+                "yes" | "no" => Ok(()),
+                _ => Err(YES_OR_NO.to_owned()),
+            },
             _ => Err(match fixed(name) {
                 Some((_, why)) => format!("{IMMUTABLE}: {why}"),
                 None => IMMUTABLE.to_owned(),

@@ -2,6 +2,11 @@
 
 use std::collections::VecDeque;
 
+/// What servers answer who do not know a script, whole, since scripts may answer what they like:
+/// that of redis, and that of valkey.
+pub const NOSCRIPT_REPLIES: [&[u8]; 2] =
+    [b"-NOSCRIPT No matching script. Please use EVAL.\r\n", b"-NOSCRIPT No matching script.\r\n"];
+
 /// A reply that is awaited.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Awaited {

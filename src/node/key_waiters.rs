@@ -172,6 +172,13 @@ impl KeyWaiters {
     pub fn keys(&self) -> usize {
         self.queues.lock().databases.iter().map(HashMap::len).sum()
     }
+
+    /// How many of those are waited for by calls that insist on what they wait for.
+    pub fn insisting_keys(&self) -> usize {
+        let insist = |it: &&Queue| !it.insisting.is_empty();
+        let queues = self.queues.lock();
+        queues.databases.iter().flat_map(HashMap::values).filter(insist).count()
+    }
 }
 
 impl Queues {
@@ -199,6 +206,12 @@ impl KeyWait {
     /// The words of the call.
     pub fn request(&self) -> &OwnedRequest {
         &self.waiter.call.request
+    }
+
+    /// Bytes of memory that the words take, and the keys among them that are waited for.
+    pub fn argument_bytes(&self) -> usize {
+        let keys: usize = self.waiter.keys.iter().map(|it| it.len()).sum();
+        self.waiter.call.request.footprint() + keys
     }
 }
 

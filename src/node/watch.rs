@@ -2,6 +2,7 @@
 
 use crate::base::limits::{WATCHED_BYTES_MAX, WATCHED_KEYS_MAX};
 use crate::base::planted::{Planted, is_planted};
+use crate::base::position::ReplId;
 use crate::base::time::{MonoUs, WallMs};
 use crate::command::Fault;
 use crate::command::codes::WATCH_LIMIT;
@@ -37,6 +38,22 @@ pub fn watch<'k>(
     }
     // What the session reads from here on must not be older than what it watches.
     session.saw_all(set.position());
+    if may_watch { Ok(()) } else { Err(WATCH_LIMIT) }
+}
+
+/// Of watches that never hold: no history has this name.
+const NO_HISTORY: ReplId = ReplId::new([0; 20]);
+
+/// Watches `keys` while a script keeps everybody from the master: nobody can say what it has
+/// changed, so the next EXEC finds that they have.
+pub fn watch_in_vain<'k>(
+    session: &mut Session,
+    keys: impl Iterator<Item = &'k [u8]>,
+) -> Result<(), Fault> {
+    let (db, mut may_watch) = (session.db, true);
+    for key in keys {
+        may_watch &= session.watches.add(db, key, NO_HISTORY, || 0);
+    }
     if may_watch { Ok(()) } else { Err(WATCH_LIMIT) }
 }
 
@@ -140,6 +157,19 @@ mod tests {
         assert!(!is_any_stale(&set, &session, NOW));
         write(&set, "SET b 1", NOW);
         assert!(is_any_stale(&set, &session, NOW));
+    }
+
+    #[test]
+    fn what_is_watched_in_vain_never_holds_and_leaves_nothing_behind() {
+        let set = set();
+        let mut session = watching(&set, &["a"]);
+        watch_in_vain(&mut session, [&b"a"[..], b"b"].into_iter()).unwrap();
+        assert_eq!(session.watches.len(), 2);
+        assert!(is_any_stale(&set, &session, NOW) && !is_watched(&set, "b"));
+        let other = watching(&set, &["b"]);
+        unwatch_all(&set, &mut session);
+        assert!(is_watched(&set, "b") && !is_watched(&set, "a"));
+        assert!(!is_any_stale(&set, &other, NOW));
     }
 
     #[test]

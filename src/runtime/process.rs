@@ -77,7 +77,16 @@ pub struct CpuSeconds {
 
 /// Processor seconds so far.
 pub fn cpu() -> CpuSeconds {
-    let text = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    cpu_in("/proc/self/stat")
+}
+
+/// Those of the thread that the process began with.
+pub fn main_thread_cpu() -> CpuSeconds {
+    cpu_in(&format!("/proc/self/task/{}/stat", id()))
+}
+
+fn cpu_in(file: &str) -> CpuSeconds {
+    let text = fs::read_to_string(file).unwrap_or_default();
     // The program's name stands in brackets and may hold anything; what follows does not.
     let rest = text.rsplit(") ").next().unwrap_or_default();
     let field = |at: usize| rest.split(' ').nth(at).and_then(|it| it.parse::<f64>().ok());

@@ -106,6 +106,7 @@ async fn expire(server: &Server) {
             transaction.commit_each();
             let took_us = clock::mono_now().since(began);
             server.set.latency.note(LatencyEvent::ExpireCycle, took_us, clock::wall_now());
+            server.counters.expire_us.fetch_add(took_us, Relaxed);
             expired
         };
         if expired < EXPIRE_KEYS_MAX {

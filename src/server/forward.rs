@@ -7,8 +7,8 @@
 use super::master_connection::{Fault, MasterConnection};
 use super::sent::{Sent, Took};
 use crate::command::codes;
-use crate::node::Answering;
-use crate::resp::Protocol;
+use crate::node::{Answering, Awaited, NOSCRIPT_REPLIES};
+use crate::resp::{Protocol, encode_command};
 use crate::runtime::tasks;
 use crate::state::{Forwarded, JobReply, Lane, Queued, Server};
 use futures::channel::oneshot::Receiver;
@@ -22,8 +22,31 @@ use std::time::Duration;
 /// How long to wait for the master when it cannot be reached, before the next is told so.
 const REST: Duration = Duration::from_millis(20);
 
-/// Has these requests done by the master; answers their replies.
-pub async fn forward(server: &Arc<Server>, forwarded: Forwarded) -> JobReply {
+/// Has these requests done by the master; answers their replies. A script that the master does not
+/// know and that is known here is sent once more, its text ahead.
+pub async fn forward(server: &Arc<Server>, mut forwarded: Forwarded) -> JobReply {
+    let again = forwarded.script.take().map(|it| with_script(&forwarded, &it));
+    let reply = forward_once(server, forwarded).await;
+    let is_unknown = |it: &Vec<u8>| NOSCRIPT_REPLIES.contains(&it.as_slice());
+    match again {
+        Some(again) if reply.reply.as_ref().is_ok_and(is_unknown) => {
+            forward_once(server, again).await
+        }
+        _ => reply,
+    }
+}
+
+/// These requests, which name this script, with its text ahead.
+fn with_script(forwarded: &Forwarded, script: &[u8]) -> Forwarded {
+    let mut again = Forwarded::new(forwarded.db, forwarded.protocol);
+    again.worker = forwarded.worker;
+    encode_command(&mut again.bytes, [&b"SCRIPT"[..], b"LOAD", script].into_iter());
+    again.bytes.extend_from_slice(&forwarded.bytes);
+    again.replies.push_back(Awaited::Last(2));
+    again
+}
+
+async fn forward_once(server: &Arc<Server>, forwarded: Forwarded) -> JobReply {
     let lane = server.forwarding.lane(forwarded.worker, forwarded.protocol);
     if lane.wants_task() {
         let protocol = forwarded.protocol;

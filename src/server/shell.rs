@@ -407,6 +407,7 @@ impl Shell {
             Ok(count) => {
                 self.may_read = count == room || has_ended;
                 self.server.counters.bytes_in.add(scratch.worker, count as u64);
+                self.server.counters.reads.add(scratch.worker, 1);
                 self.handle(event, scratch);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {

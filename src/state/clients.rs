@@ -55,6 +55,8 @@ pub struct Client {
     pub unread: AtomicU64,
     /// Bytes of replies that the peer has not taken.
     pub unsent: AtomicU64,
+    /// Bytes of memory that the arguments take of a request that waits apart from those.
+    pub argument_bytes: AtomicU64,
     /// Commands so far.
     pub commands: AtomicU64,
     /// Whether its connection waits, whether CLIENT UNBLOCK may end that, and above these
@@ -110,6 +112,8 @@ pub struct ClientFlags {
     pub is_broadcast: AtomicBool,
     /// Who was told of what it caches has gone.
     pub is_redirect_broken: AtomicBool,
+    /// It waits, and that ends by itself.
+    pub is_timed: AtomicBool,
     /// It is to be told of cached keys once its wait is answered, or goes on.
     pub is_told_later: AtomicBool,
 }
@@ -219,8 +223,18 @@ impl Client {
         self.floor.store(floor.map_or(NO_FLOOR, |it| it.offset.bytes()), Relaxed);
     }
 
+    /// Its next wait keeps arguments that take so many bytes, and ends by itself or not. That holds
+    /// until [`Client::set_waiting`] says that it waits no more.
+    pub fn note_wait(&self, argument_bytes: usize, is_timed: bool) {
+        self.argument_bytes.store(argument_bytes as u64, Relaxed);
+        self.flags.is_timed.store(is_timed, Relaxed);
+    }
+
     /// Says whether it waits, and which of its waits that is.
     pub fn set_waiting(&self, waiting: Waiting, block: BlockId) {
+        if waiting == Waiting::No {
+            self.note_wait(0, false);
+        }
         self.waiting.store(waiting.of(block), Release);
     }
 
@@ -291,6 +305,7 @@ impl Client {
             level: AtomicU64::new(0),
             unread: AtomicU64::new(0),
             unsent: AtomicU64::new(0),
+            argument_bytes: AtomicU64::new(0),
             commands: AtomicU64::new(0),
             waiting: AtomicU64::new(0),
             subscribed: Subscribed::default(),

@@ -20,6 +20,10 @@ pub struct Counters {
     pub bytes_in: SharedCount,
     /// Bytes written.
     pub bytes_out: SharedCount,
+    /// Reads of clients' sockets that have brought something.
+    pub reads: SharedCount,
+    /// Turns in which something was written to a client's socket.
+    pub writes: SharedCount,
     /// Of those read, what masters and replicas on the wire have sent.
     pub repl_bytes_in: AtomicU64,
     /// Of those written, what replicas on the wire were sent.
@@ -52,6 +56,8 @@ pub struct Counters {
     pub expired_before: AtomicU64,
     /// The same of fields of hashes.
     pub expired_fields_before: AtomicU64,
+    /// Microseconds that the cycle has taken which deletes what has expired.
+    pub expire_us: AtomicU64,
     /// Bytes of own histories that other masters' data has taken the place of.
     pub dropped_history_bytes: AtomicU64,
     kinds: Kinds,
@@ -135,12 +141,13 @@ impl Counters {
         let Counters { alerts_delivered, alerts_undelivered, .. } = self;
         let Counters { repl_bytes_in, repl_bytes_out, .. } = self;
         let sent = [alerts_delivered, alerts_undelivered, repl_bytes_in, repl_bytes_out];
-        let others = [accepted, refused, errors, overflowed, failed_logins];
+        let others = [accepted, refused, errors, overflowed, failed_logins, &self.expire_us];
         for count in others.into_iter().chain(denied).chain(sent) {
             count.store(0, Relaxed);
         }
         let Counters { bytes_in, bytes_out, commands, reads_together, .. } = self;
-        [bytes_in, bytes_out, commands, reads_together].iter().for_each(|it| it.reset());
+        let per_worker = [bytes_in, bytes_out, commands, reads_together, &self.reads, &self.writes];
+        per_worker.iter().for_each(|it| it.reset());
         self.kinds.reset();
         self.link_faults.reset();
     }

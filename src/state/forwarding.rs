@@ -33,6 +33,9 @@ pub struct Forwarded {
     pub bytes: Vec<u8>,
     /// The replies, in their order.
     pub replies: VecDeque<Awaited>,
+    /// They are one script that is named by its SHA-1, and this is its text, for a master that does
+    /// not know it.
+    pub script: Option<Arc<[u8]>>,
     /// CLIENT UNBLOCK comes here, for a call that waits for keys.
     pub unblocked: Option<Receiver<UnblockAs>>,
 }
@@ -47,6 +50,7 @@ impl Forwarded {
             protocol,
             bytes: Vec::new(),
             replies: VecDeque::new(),
+            script: None,
             unblocked: None,
         }
     }

@@ -41,9 +41,9 @@ impl Memory {
 
 impl Client {
     /// Bytes that wait to be understood, to be executed, to be taken from its mailbox or to be
-    /// sent, and those of what it watches, subscribes to and is told of.
+    /// sent, those of what it waits with, and of what it watches, subscribes to and is told of.
     pub fn buffered(&self) -> u64 {
-        let waiting = [&self.unread, &self.queued_bytes, &self.unsent];
+        let waiting = [&self.unread, &self.queued_bytes, &self.argument_bytes, &self.unsent];
         let kept = [&self.names_bytes, &self.prefixes_bytes];
         let own: u64 = waiting.iter().chain(&kept).map(|it| it.load(Relaxed)).sum();
         own + self.mailbox.bytes() as u64

@@ -103,6 +103,10 @@ impl Running {
         self.fate.compare_exchange(OPEN, KILLED, SeqCst, SeqCst) != Err(WRITTEN)
     }
 
+    fn has_written(&self) -> bool {
+        self.fate.load(SeqCst) == WRITTEN
+    }
+
     /// Whether somebody wants it to stop. Answered only to one that has written nothing.
     pub fn is_killed(&self) -> bool {
         self.fate.load(SeqCst) == KILLED
@@ -215,7 +219,10 @@ impl Scripting {
         let Some(first) = running.first() else { return Killed::NothingRuns };
         let keeps_others = |it: &Running| it.is_busy.load(Relaxed) && it.is_at_master;
         let any_busy = running.iter().any(|it| it.purpose == purpose && keeps_others(it));
-        let mut killed = Killed::Other(first.purpose);
+        let mut killed = match first.has_written() {
+            true => Killed::HasWritten,
+            false => Killed::Other(first.purpose),
+        };
         let meant = running.iter().filter(|it| it.purpose == purpose);
         for one in meant.filter(|it| !any_busy || keeps_others(it)) {
             if one.kill() {
@@ -248,9 +255,14 @@ mod tests {
         assert_eq!(scripting.kill(Purpose::Scripts), Killed::HasWritten);
         let reading = one(Purpose::Scripts);
         assert_eq!(scripting.kill(Purpose::Scripts), Killed::Told);
+        scripting.leave(&written);
+        assert_eq!(scripting.kill(Purpose::Functions), Killed::Other(Purpose::Scripts));
+        scripting.enter(written.clone());
+        scripting.leave(&reading);
+        scripting.enter(reading.clone());
         assert!(reading.is_killed() && !written.is_killed());
         assert!(written.begin_write() && !reading.begin_write());
-        assert_eq!(scripting.kill(Purpose::Functions), Killed::Other(Purpose::Scripts));
+        assert_eq!(scripting.kill(Purpose::Functions), Killed::HasWritten, "though it is another");
         assert!(scripting.busy().is_none());
         assert!(scripting.is_busy_now(&written) && !scripting.is_busy_now(&written));
         assert_eq!(scripting.kill(Purpose::Scripts), Killed::HasWritten, "the one that is meant");

@@ -263,6 +263,37 @@ fn the_largest_buffers_go_first_but_not_of_who_must_stay() {
 }
 
 #[test]
+fn what_a_client_waits_with_counts_as_its_memory() {
+    let server = Server::entourage(&["--replicas", "0"]);
+    let mut wire = server.dial();
+    ok(&mut wire, "CLIENT NO-EVICT on");
+    let mut client = server.dial();
+    let id = client.ask("CLIENT ID").int().expect("a number");
+    let keys: Vec<String> = (0..5).map(|it| format!("{it}{}", "k".repeat(1_000_000))).collect();
+    let call: Vec<&str> = ["BLPOP"].into_iter().chain(keys.iter().map(String::as_str)).collect();
+    client.send(&[words(&[&call[..], &["100"]].concat())]);
+    let field = |wire: &mut Wire, name: &str| -> i64 {
+        let line = wire.ask(&format!("CLIENT LIST ID {id}")).string();
+        let of = line.split(' ').find_map(|it| it.strip_prefix(name));
+        of.and_then(|it| it.strip_prefix('=')?.parse().ok()).unwrap_or_else(|| panic!("{line}"))
+    };
+    until("it to wait", || (5_000_006 <= field(&mut wire, "argv-mem")).then_some(()));
+    assert!(field(&mut wire, "argv-mem") < field(&mut wire, "tot-mem"));
+    assert_eq!(number(&mut wire, "clients", "clients_in_timeout_table"), 1);
+    assert_eq!(wire.cmd(&["RPUSH", &keys[4], "x"]).int(), Some(1));
+    assert_eq!(client.read().list().len(), 2);
+    assert_eq!(client.ask("PING").string(), "PONG");
+    assert_eq!(field(&mut wire, "argv-mem"), 0);
+    assert_eq!(number(&mut wire, "clients", "clients_in_timeout_table"), 0);
+    client.send(&[words(&[&call[..], &["0"]].concat())]);
+    until("it to wait", || (5_000_006 <= field(&mut wire, "argv-mem")).then_some(()));
+    assert_eq!(number(&mut wire, "clients", "clients_in_timeout_table"), 0);
+    set(&mut wire, "maxmemory-clients", MB);
+    until("it to go", || client.is_closed().then_some(()));
+    assert_eq!(number(&mut wire, "stats", "evicted_clients"), 1);
+}
+
+#[test]
 fn what_clients_watch_subscribe_to_and_are_told_of_counts_as_theirs() {
     type Line = fn(usize) -> String;
     let kinds: [Line; 4] = [

@@ -2,8 +2,8 @@
 //! here and never older than what was written or shown through the node.
 
 use crate::support::{
-    Server, Wire, are_answered_in_order, furnish, hold_the_same, info_field, ok, starts, until,
-    until_caught_up, waits_are_served, words,
+    Server, Value, Wire, are_answered_in_order, furnish, hold_the_same, info_field, ok, starts,
+    until, until_caught_up, waits_are_served, words,
 };
 use std::thread;
 
@@ -458,9 +458,48 @@ fn a_node_that_has_nothing_yet_reads_its_own_writes() {
     for (number, writer) in first.iter_mut().enumerate() {
         // With the first reply, or behind one that came from the master.
         let read = format!("GET third{number}");
-        let is_lost =
-            |it: crate::support::Value| it.is_error() && it.string().starts_with("LOSTWRITE");
+        let is_lost = |it: Value| it.is_error() && it.string().starts_with("LOSTWRITE");
         let told = (0..4).filter(|_| is_lost(writer.ask(&read))).count();
         assert_eq!(told, 1, "what the first master had is lost, and that is told once");
+    }
+}
+
+#[test]
+fn a_script_that_is_known_at_the_node_alone_is_run_by_its_master() {
+    const TEXT: &str = "return redis.call('INCR', KEYS[1])";
+    for master in masters() {
+        let node = node_of(&master, &[]);
+        let (mut ours, mut theirs) = (node.dial(), master.dial());
+        let sha = ours.cmd(&["SCRIPT", "LOAD", TEXT]).string();
+        let call = ["EVALSHA", &sha, "1", "n"];
+        assert_eq!(ours.cmd(&call).int(), Some(1));
+        // A master that has forgotten it, as one does that has been started again.
+        let forget = |theirs: &mut Wire| ok(theirs, "SCRIPT FLUSH");
+        forget(&mut theirs);
+        assert_eq!(ours.cmd(&call).int(), Some(2));
+        forget(&mut theirs);
+        ours.send(&[words(&call), words(&["INCRBY", "n", "0"]), words(&["GET", "n"])]);
+        let told = [ours.read(), ours.read(), ours.read()].map(|it| it.to_string());
+        assert_eq!(told, [":3", ":3", "\"3\""], "in their order");
+        for (watches, sum) in [(false, 4 + 5), (true, 6 + 7)] {
+            forget(&mut theirs);
+            if watches {
+                ok(&mut ours, "WATCH other");
+            }
+            ours.ask("MULTI");
+            (0..2).for_each(|_| drop(ours.cmd(&call)));
+            let told = ours.ask("EXEC");
+            assert_eq!(told.list().iter().filter_map(Value::int).sum::<i64>(), sum, "{told}");
+        }
+        // What nobody knows, and what only the script itself says.
+        let unknown = ["EVALSHA", &"0".repeat(40), "0"];
+        starts(&ours.cmd(&unknown), "NOSCRIPT");
+        let says = "return redis.error_reply('NOSCRIPT of my own')";
+        let sha = ours.cmd(&["SCRIPT", "LOAD", says]).string();
+        starts(&ours.cmd(&["EVALSHA", &sha, "0"]), "NOSCRIPT of my own");
+        // A read of the master, as its level asks.
+        let look = ours.cmd(&["SCRIPT", "LOAD", "return redis.call('GET', KEYS[1])"]).string();
+        ok(&mut ours, "PROXY CONSISTENCY linearizable");
+        assert_eq!(ours.cmd(&["EVALSHA_RO", &look, "1", "n"]).string(), "7");
     }
 }

@@ -1,7 +1,7 @@
 //! What operators rely on: config errors, signals, limits, sockets, statistics, quarantine.
 
 use crate::support::on_disk::Dir;
-use crate::support::{Server, Value, Wire, digests, until};
+use crate::support::{Server, Value, Wire, digests, until, words};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -361,20 +361,6 @@ fn a_reset_of_the_counts_forgets_expired_keys_too() {
     assert_eq!(field(&mut wire, "stats", "expired_keys"), "0");
 }
 
-/// Fields of Redis' INFO whose figure nobody here takes.
-const NOT_MEASURED: &[&str] = &[
-    "expired_stale_perc",
-    "expired_time_cap_reached_count",
-    "expire_cycle_cpu_milliseconds",
-    "total_reads_processed",
-    "total_writes_processed",
-    "dump_payload_sanitizations",
-    "reply_buffer_shrinks",
-    "reply_buffer_expands",
-    "used_cpu_sys_main_thread",
-    "used_cpu_user_main_thread",
-];
-
 #[test]
 fn every_field_of_redis_that_tools_read_is_there() {
     let (ours, redis) = (Server::entourage(&[]), Server::redis(&[]));
@@ -383,11 +369,18 @@ fn every_field_of_redis_that_tools_read_is_there() {
         let names = text.lines().filter_map(|it| it.split_once(':'));
         names.map(|it| it.0.to_owned()).collect()
     };
-    let is_there =
-        |ours: &[String], it: &str| ours.iter().any(|our| our == it) || NOT_MEASURED.contains(&it);
-    for section in
-        ["clients", "memory", "persistence", "stats", "replication", "cpu", "keyspace", "cluster"]
-    {
+    let is_there = |ours: &[String], it: &str| ours.iter().any(|our| our == it);
+    for section in [
+        "server",
+        "clients",
+        "memory",
+        "persistence",
+        "stats",
+        "replication",
+        "cpu",
+        "keyspace",
+        "cluster",
+    ] {
         let (ours, redis) = (fields(&ours, section), fields(&redis, section));
         let missing: Vec<_> = redis.iter().filter(|it| !is_there(&ours, it)).collect();
         assert!(missing.is_empty(), "{section}: {missing:?}");
@@ -399,6 +392,29 @@ fn every_field_of_redis_that_tools_read_is_there() {
         headings.map(str::to_owned).collect()
     };
     assert_eq!(headings(&ours), headings(&redis));
+}
+
+#[test]
+fn reads_writes_and_waits_for_no_key_are_counted() {
+    let server = Server::entourage(&[]);
+    let (mut wire, mut waiting) = (server.dial(), server.dial());
+    let count = |wire: &mut Wire, section: &str, name: &str| -> i64 {
+        field(wire, section, name).parse().expect("a number")
+    };
+    let reads = count(&mut wire, "stats", "total_reads_processed");
+    let writes = count(&mut wire, "stats", "total_writes_processed");
+    (0..10).for_each(|_| drop(wire.ask("PING")));
+    assert_eq!(count(&mut wire, "stats", "total_reads_processed"), reads + 12);
+    assert_eq!(count(&mut wire, "stats", "total_writes_processed"), writes + 12);
+    wire.ask("XGROUP CREATE s g $ MKSTREAM");
+    waiting
+        .send(&[words(&"XREADGROUP GROUP g c BLOCK 0 STREAMS s >".split(' ').collect::<Vec<_>>())]);
+    until("it to wait", || {
+        (count(&mut wire, "clients", "total_blocking_keys_on_nokey") == 1).then_some(())
+    });
+    wire.ask("DEL s");
+    assert!(waiting.read().is_error());
+    assert_eq!(count(&mut wire, "clients", "total_blocking_keys_on_nokey"), 0);
 }
 
 #[test]

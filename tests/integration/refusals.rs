@@ -198,3 +198,34 @@ fn what_has_waited_counts_once() {
     // Two orders, and the operator's own last look is not counted yet.
     assert_eq!(commands(&mut operator) - before, looks + 1 + 2 + 1);
 }
+
+#[test]
+fn what_exec_and_command_refuse_is_refused_in_the_words_of_redis() {
+    let lines = [
+        "MULTI",
+        "SSUBSCRIBE a",
+        "MONITOR",
+        "SUBSCRIBE a",
+        "UNSUBSCRIBE a",
+        "EXEC",
+        "COMMAND GETKEYS SPUBLISH a b",
+        "COMMAND GETKEYS SSUBSCRIBE a",
+        "COMMAND GETKEYSANDFLAGS SUNSUBSCRIBE a",
+        "COMMAND GETKEYS EVAL x -1",
+        "COMMAND GETKEYS EVAL x 3 a b",
+        "COMMAND GETKEYS EVAL x 0",
+        "COMMAND GETKEYS FCALL x y",
+        "COMMAND GETKEYS LMPOP 0 a LEFT",
+        "COMMAND GETKEYS ZINTER 0 a",
+        "COMMAND GETKEYS ZINTER 3 a b",
+        "COMMAND GETKEYS ZINTERSTORE d 0 a",
+        "COMMAND GETKEYS XREAD STREAMS",
+        "COMMAND GETKEYS XREAD COUNT 1 a b",
+        "COMMAND GETKEYS SORT a STORE",
+        "CLIENT UNBLOCK 1 ERROR x",
+        "CLIENT UNBLOCK 1 x",
+        "CLUSTER MYID",
+    ];
+    equal(&[], &lines);
+    equal(&["CONFIG SET maxmemory 1"], &["EVAL_RO #!lua\nreturn 1 0"]);
+}

@@ -59,10 +59,22 @@ fn an_endless_script_harms_nobody_who_does_not_need_the_master() {
     let refused = writer.ask("EXEC").string();
     assert!(refused.starts_with("EXECABORT Transaction discarded because of: BUSY"), "{refused}");
     assert!(!long.has_input());
+    // What it does to a key nobody knows before it ends: to watch one is to be told that it has
+    // changed.
+    ok(&mut writer, "WATCH k");
+    let mut third = server.dial();
+    ok(&mut third, "WATCH k");
+    ok(&mut third, "SELECT 3");
+    assert_eq!(third.ask("RESET").string(), "RESET");
+    assert!(other.ask("SHUTDOWN SAVE").string().starts_with("BUSY"));
     assert!(other.ask("FUNCTION KILL").string().starts_with("BUSY"));
     ok(&mut other, "SCRIPT KILL");
     let killed = long.read().string();
     assert!(killed.contains("Script killed by user with SCRIPT KILL"), "{killed}");
+    ["MULTI", "SET k 0"].iter().for_each(|it| drop(writer.ask(it)));
+    assert!(writer.ask("EXEC").is_nil());
+    ["MULTI", "SET k 1"].iter().for_each(|it| drop(third.ask(it)));
+    assert_eq!(third.ask("EXEC").list().len(), 1, "RESET has ended its watch");
     ok(&mut writer, "SET k 2");
     assert_eq!(other.ask("GET k").string(), "2");
     assert!(other.ask("SCRIPT KILL").string().starts_with("NOTBUSY"));
@@ -81,6 +93,7 @@ fn a_script_that_has_written_is_not_killed_and_ends_by_itself() {
         (!told.starts_with("NOTBUSY")).then_some(told)
     });
     assert!(told.starts_with("UNKILLABLE"), "{told}");
+    assert!(other.ask("FUNCTION KILL").string().starts_with("UNKILLABLE"));
     assert!(other.ask("GET k").is_nil(), "nothing of it is seen before its end");
     ok(&mut writer, "SET after 1");
     assert_eq!(long.read().int(), Some(1));

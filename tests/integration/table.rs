@@ -163,6 +163,29 @@ fn each_change_of_a_command_is_told_in_words() {
     assert!(told.contains("deprecated_since") && told.contains("multiple field-value"), "{told}");
 }
 
+/// What kind of aggregate each part of a row is.
+fn kinds(wire: &mut Wire, name: &str) -> Vec<&'static str> {
+    let told = wire.cmd(&["COMMAND", "INFO", name]);
+    let kind = |it: &Value| match it {
+        Value::Array(_) => "array",
+        Value::Set(_) => "set",
+        Value::Map(_) => "map",
+        _ => "one",
+    };
+    told.list()[0].list().iter().map(kind).collect()
+}
+
+#[test]
+fn parts_of_rows_are_the_aggregates_of_redis_in_resp3() {
+    let [redis, ours] = Server::both().map(|server| {
+        let mut wire = server.dial();
+        wire.ask("HELLO 3");
+        let names = ["xgroup", "script", "function", "pubsub", "xinfo", "get", "xgroup|create"];
+        names.map(|it| (it, kinds(&mut wire, it)))
+    });
+    assert_eq!(ours, redis);
+}
+
 fn rows(wire: &mut Wire) -> Rows {
     let mut rows = Rows::new();
     wire.ask("COMMAND").list().iter().for_each(|it| add(&mut rows, it));
@@ -176,11 +199,13 @@ fn add(rows: &mut Rows, command: &Value) {
     parts[9].list().iter().for_each(|it| add(rows, it));
 }
 
-/// Without the notes that Redis writes beside some keys.
+/// With what stands in the notes that are beside some keys left out: our words are others.
 fn plain(value: &Value) -> Value {
     let Some(items) = value.items() else { return value.clone() };
     match items {
-        [first, _, rest @ ..] if first.text() == Some(b"notes") => Value::Array(rest.to_vec()),
+        [first, _, rest @ ..] if first.text() == Some(b"notes") => {
+            Value::Array([std::slice::from_ref(first), rest].concat())
+        }
         _ => Value::Array(items.iter().map(plain).collect()),
     }
 }

@@ -118,6 +118,9 @@ fn scripts_are_known_to_all_servers_and_reading_ones_run_at_replicas() {
         assert_eq!(wire.cmd(&["EVALSHA", sha, "0"]).int(), Some(1));
         ok(&mut set.members[0].dial(), "SCRIPT FLUSH");
         assert_eq!(wire.cmd(&["EVALSHA", sha, "0"]).int(), Some(1), "the master is told again");
+        ok(&mut set.members[0].dial(), "SCRIPT FLUSH");
+        ["MULTI", &format!("EVALSHA {sha} 0")].iter().for_each(|it| drop(wire.ask(it)));
+        assert_eq!(wire.ask("EXEC").list()[0].int(), Some(1), "and within a transaction");
         ok(&mut wire, "SET k v");
         let read = "return redis.call('GET', KEYS[1])";
         let load = wire.cmd(&["SCRIPT", "LOAD", read]).string();

@@ -30,7 +30,11 @@ pub fn server(server: &Server, lines: &mut Lines) {
     lines.line("redis_mode", "standalone");
     lines.line("os", process::system_name());
     lines.line("arch_bits", usize::BITS);
+    lines.line("monotonic_clock", "POSIX clock_gettime");
     lines.line("multiplexing_api", "epoll");
+    lines.line("atomicvar_api", "rust-core");
+    // As Redis says where it was built by another compiler.
+    lines.line("gcc_version", "0.0.0");
     lines.line("process_id", process::id());
     lines.line("process_supervised", if is_supervised() { "systemd" } else { "no" });
     lines.line("run_id", &server.process_info.run_id);
@@ -63,8 +67,9 @@ pub fn clients(server: &Server, lines: &mut Lines) {
     lines.line("watching_clients", all.iter().filter(|it| watched(it) != 0).count());
     lines.line("total_watched_keys", all.iter().map(|it| watched(it)).sum::<u64>());
     lines.line("total_blocking_keys", server.set.key_waiters.keys());
-    lines.line("total_blocking_keys_on_nokey", 0);
-    lines.line("clients_in_timeout_table", 0);
+    lines.line("total_blocking_keys_on_nokey", server.set.key_waiters.insisting_keys());
+    let timed = all.iter().filter(|it| it.flags.is_timed.load(Relaxed)).count();
+    lines.line("clients_in_timeout_table", timed);
     lines.line("clients_closed_for_output", read(&server.counters.overflowed));
 }
 
@@ -165,6 +170,7 @@ pub fn stats(server: &Server, lines: &mut Lines) {
     lines.line("expired_fields", data::expired_fields(server));
     lines.line("expired_stale_perc", "0.00");
     lines.zeros(&["expired_time_cap_reached_count"]);
+    lines.line("expire_cycle_cpu_milliseconds", read(&counters.expire_us) / 1000);
     let eviction = &server.set.eviction;
     let (exceeded_ms, exceeded_now_ms) = eviction.exceeded_ms(clock::mono_now());
     lines.line("evicted_keys", read(&eviction.evicted));
@@ -184,7 +190,10 @@ pub fn stats(server: &Server, lines: &mut Lines) {
     lines.line("tracking_total_prefixes", server.tracking.prefixes());
     lines.zeros(&["unexpected_error_replies", "dump_payload_sanitizations"]);
     lines.line("total_error_replies", read(&counters.errors));
+    lines.line("total_reads_processed", counters.reads.get());
+    lines.line("total_writes_processed", counters.writes.get());
     lines.zeros(&["io_threaded_reads_processed", "io_threaded_writes_processed"]);
+    lines.zeros(&["reply_buffer_shrinks", "reply_buffer_expands"]);
     lines.line("acl_access_denied_auth", read(&counters.failed_logins));
     lines.line("acl_access_denied_cmd", read(&counters.denied_commands));
     lines.line("acl_access_denied_key", read(&counters.denied_keys));
@@ -194,12 +203,14 @@ pub fn stats(server: &Server, lines: &mut Lines) {
 }
 
 pub fn cpu(_: &Server, lines: &mut Lines) {
-    let it = process::cpu();
+    let (it, main) = (process::cpu(), process::main_thread_cpu());
     let told = [
         ("used_cpu_sys", it.system),
         ("used_cpu_user", it.user),
         ("used_cpu_sys_children", it.children_system),
         ("used_cpu_user_children", it.children_user),
+        ("used_cpu_sys_main_thread", main.system),
+        ("used_cpu_user_main_thread", main.user),
     ];
     told.iter().for_each(|(name, seconds)| lines.push(format_args!("{name}:{seconds:.6}")));
 }

@@ -300,6 +300,7 @@ fn unblock(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         0 => UnblockAs::Timeout,
         1 if context.args.word("TIMEOUT") => UnblockAs::Timeout,
         1 if context.args.word("ERROR") => UnblockAs::Error,
+        2.. => return Err(context.args.misused("CLIENT")),
         _ => return Err(REASONS),
     };
     let id = number::parse_i64(word).ok_or(Fault::NotInteger)?;

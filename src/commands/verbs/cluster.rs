@@ -37,6 +37,8 @@ const CLUSTER: &[SessionRow] = &[
     disabled("LINKS", Exactly(2), STALE, "7.0.0", "Lists the links between nodes.", "")
         .tips(VARIES),
     disabled("MYID", Exactly(2), STALE, "3.0.0", "Tells the node's id.", ""),
+    disabled("MYSHARDID", Exactly(2), STALE, "7.2.0", "Tells the id of the node's shard.", "")
+        .tips(VARIES),
     disabled("KEYSLOT", Exactly(3), STALE, "3.0.0", "Tells the slot of a key.", "key:string"),
     disabled("COUNTKEYSINSLOT", Exactly(3), STALE, "3.0.0", "Counts the keys of a slot.", "slot"),
     disabled("GETKEYSINSLOT", Exactly(4), STALE, "3.0.0", "Lists keys of a slot.", "slot count")

@@ -197,12 +197,20 @@ fn asked_keys(
     let request = OwnedRequest::of(context.args.rest());
     let command = context.table.locate(request.borrow());
     let command = command.map_err(|_| Fault::Static("ERR Invalid command specified"))?;
-    if command.spec.keys.0.is_empty() {
+    if command.spec.keys.0.iter().all(|it| it.access == Access::CHANNEL) {
         return Err(Fault::Static("ERR The command has no key arguments"));
     }
     if !command.spec.arity.fits(request.borrow().len()) {
         return Err(Fault::Static("ERR Invalid number of arguments specified for command"));
     }
-    let places = key_places(command, request.borrow())?;
+    let may_have_none = command.spec.flags.contains(Flags::NO_MANDATORY_KEYS);
+    let counts_none = command.spec.keys.are_counted_none(request.borrow());
+    let places = match key_places(command, request.borrow()) {
+        Err(_) if may_have_none => Vec::new(),
+        Ok(places) if (counts_none || places.is_empty()) && !may_have_none => {
+            return Err(Fault::Static("ERR Invalid arguments specified for command"));
+        }
+        places => places?,
+    };
     Ok((request, places))
 }

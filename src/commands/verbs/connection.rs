@@ -71,7 +71,7 @@ pub const ROWS: &[SessionRow] = &[
         "Closes this connection.",
         "",
     ),
-    session_row("RESET", Exactly(1), ALWAYS.union(Flags::LOCKS_MEMBERS), reset).says(
+    session_row("RESET", Exactly(1), ALWAYS, reset).says(
         Group::Connection,
         "6.2.0",
         "O(1)",

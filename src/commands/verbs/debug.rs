@@ -49,7 +49,7 @@ const SUBCOMMANDS: &[SessionRow] = &[
         "Name, offset and digest of every member.",
         "MEMBERS",
     ),
-    sub("DIGEST-VALUE", AtLeast(3), digest_value, "The same of single values.", "key [key ...]"),
+    sub("DIGEST-VALUE", AtLeast(2), digest_value, "The same of single values.", "[key ...]"),
     sub("ERROR", Exactly(3), error, "Answers this error.", "text"),
     sub("HTSTATS", AtLeast(3), ht_stats, "How full the master's table of keys is.", "db [FULL]"),
     sub(

@@ -20,11 +20,11 @@ const OPTIONS: usize = 6;
 
 const KEYS: Keys = Keys(&[
     KeySpec::one(KEY, Access::TAKE),
-    KeySpec {
-        begin: Begin::Keyword("KEYS", -2),
-        find: Find::Range { last: -1, step: 1, limit: 0 },
-        access: Access(&["RW", "access", "delete", "incomplete"]),
-    },
+    KeySpec::new(
+        Begin::Keyword("KEYS", -2),
+        Find::Range { last: -1, step: 1, limit: 0 },
+        Access(&["RW", "access", "delete", "incomplete"]),
+    ),
 ]);
 
 /// The family's rows.

@@ -137,6 +137,10 @@ const SUBCOMMANDS: &[SessionRow] = &[
 ];
 
 fn subscribe(context: &mut CommandContext<'_>, kind: SubscriptionKind) -> Result<Outcome, Fault> {
+    if kind == ShardChannel && context.session.is_in_exec {
+        // Redis lets only the two older ones do that.
+        return Err(Fault::Static("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client"));
+    }
     if context.is_too_long(context.args.left()) {
         return Ok(Outcome::Long);
     }

@@ -19,8 +19,10 @@ const RUNS: Flags = Flags::NOSCRIPT
     .union(Flags::NO_MANDATORY_KEYS);
 const WRITES: Flags = RUNS.union(Flags::MAY_REPLICATE);
 const ANY_TIME: Flags = Flags::NOSCRIPT.union(Flags::ALLOW_BUSY);
-const READ_KEYS: Keys = Keys(&[KeySpec::counted(2, Access::READ)]);
-const CHANGED_KEYS: Keys = Keys(&[KeySpec::counted(2, Access::CHANGE)]);
+const READ: KeySpec = KeySpec::counted(2, Access::READ);
+const READ_KEYS: Keys = Keys(&[READ.noting("Only what is called tells which keys are read.")]);
+const CHANGED: KeySpec = KeySpec::counted(2, Access::CHANGE);
+const CHANGED_KEYS: Keys = Keys(&[CHANGED.noting("Only what is called tells what is done.")]);
 const COST: &str = "Depends on the script that is executed.";
 const FUNCTION_COST: &str = "Depends on the function that is executed.";
 const BY_TEXT: &str = "script numkeys [key [key ...]] [arg [arg ...]]";
@@ -29,7 +31,13 @@ const BY_NAME: &str = "function numkeys [key [key ...]] [arg [arg ...]]";
 
 const fn runs(name: &'static str, by: ScriptBy, reads_only: bool) -> SessionRow {
     let run = ScriptRun { by, reads_only };
-    let (flags, keys) = if reads_only { (RUNS, READ_KEYS) } else { (WRITES, CHANGED_KEYS) };
+    // Redis notes nothing of those by SHA-1.
+    let (flags, keys) = match (reads_only, by) {
+        (true, ScriptBy::Sha) => (RUNS, Keys(&[READ])),
+        (true, _) => (RUNS, READ_KEYS),
+        (false, ScriptBy::Sha) => (WRITES, Keys(&[CHANGED])),
+        (false, _) => (WRITES, CHANGED_KEYS),
+    };
     session_script(name, flags, keys, run)
 }
 

@@ -110,6 +110,9 @@ fn role(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 }
 
 fn monitor(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    if context.session.is_in_exec {
+        return Err(Fault::Static("ERR MONITOR isn't allowed for DENY BLOCKING client"));
+    }
     context.session.is_monitor = true;
     context.server.monitors.enter(context.client.clone());
     context.reply.ok();
@@ -177,13 +180,13 @@ fn shut_down(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         context.reply.ok();
         return Ok(Outcome::Answered);
     }
-    if save && server.disk().is_none() {
-        log::warn!("event=shutdown-refused why=no-persistence");
-        return Err(codes::NOT_SHUT_DOWN);
-    }
     if let (Some(of), false) = (server.scripting.busy(), no_save) {
         // What it has written by now is half of what it will have.
         return Err(Fault::Busy(of == Purpose::Functions));
+    }
+    if save && server.disk().is_none() {
+        log::warn!("event=shutdown-refused why=no-persistence");
+        return Err(codes::NOT_SHUT_DOWN);
     }
     let saves = (save || no_save).then_some(save);
     let order = EndOrder { saves, is_forced: force };

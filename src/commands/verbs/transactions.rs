@@ -4,13 +4,12 @@ use crate::base::limits::ADOPTED_BYTES_MIN;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Fault, Flags, Group, Keys};
 use crate::commands::{CommandContext, Outcome, SessionRow, session_row};
-use crate::node::{unwatch_all, watch};
+use crate::node::{unwatch_all, watch, watch_in_vain};
 use crate::runtime::lazyfree;
 use crate::session::Queue;
 
 const ALWAYS: Flags = Flags::NOSCRIPT.union(Flags::LOADING).union(Flags::STALE);
 const QUICK: Flags = ALWAYS.union(Flags::FAST).union(Flags::ALLOW_BUSY);
-const LOCKS: Flags = QUICK.union(Flags::LOCKS_MASTER);
 const EXEC: Flags = ALWAYS.union(Flags::SKIP_SLOWLOG).union(Flags::LOCKS_MASTER);
 
 /// The family's rows.
@@ -36,7 +35,7 @@ pub const ROWS: &[SessionRow] = &[
         "Drops all queued commands.",
         "",
     ),
-    session_row("WATCH", AtLeast(2), LOCKS, watch_keys)
+    session_row("WATCH", AtLeast(2), QUICK, watch_keys)
         .says(
             Group::Transactions,
             "2.2.0",
@@ -90,10 +89,15 @@ fn watch_keys(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     }
     let wall = context.args.now();
     let (set, member_list) = (&context.server.set, context.server.set.member_list());
-    let Some(mut writing) = set.write_unless_long(&member_list) else {
-        return Ok(Outcome::Busy(set.master()));
-    };
-    watch(set, &mut writing, context.session, context.args.rest(), wall, context.now)?;
+    let keys = context.args.rest();
+    match set.write_unless_long(&member_list) {
+        Some(mut writing) => {
+            watch(set, &mut writing, context.session, keys, wall, context.now)?;
+        }
+        // What the script has changed by now nobody can see before it ends.
+        None if set.refuses_at_master() => watch_in_vain(context.session, keys)?,
+        None => return Ok(Outcome::Busy(set.master())),
+    }
     context.reply.ok();
     Ok(Outcome::Answered)
 }

@@ -176,6 +176,19 @@ fn what_makes_no_sense_here_has_redis_default_and_a_reason_why_it_has_no_other()
 }
 
 #[test]
+fn what_applications_switch_when_they_start_is_taken_and_told_as_it_is() {
+    for (name, told) in [("activerehashing", "no"), ("lazyfree-lazy-user-del", "yes")] {
+        let mut config = Config::default();
+        for to in ["yes", "no", "NO"] {
+            assert_eq!(set(&mut config, &[(name, to)]), Ok(()), "{name} {to}");
+        }
+        assert_eq!((config.value(name), &config), (Some(told.into()), &Config::default()));
+        refused(name, "1", "argument must be 'yes' or 'no'");
+    }
+    refused("dynamic-hz", "yes", "can't set immutable config: this is not adjustable here");
+}
+
+#[test]
 fn limits_and_percentiles_have_refusals_of_their_own() {
     let limit = "client-output-buffer-limit";
     refused(limit, "normal 1 2", "Wrong number of arguments in buffer limit configuration.");

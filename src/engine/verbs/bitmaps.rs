@@ -19,7 +19,8 @@ const DENYOOM: Flags = Flags::DENYOOM;
 const UPDATE: Keys = Keys(&[KeySpec::one(1, Access(&["RW", "access", "update"]))]);
 /// BITFIELD's key, whose access depends on its operations.
 const FIELD_KEYS: Keys =
-    Keys(&[KeySpec::one(1, Access(&["RW", "access", "update", "variable_flags"]))]);
+    Keys(&[KeySpec::one(1, Access(&["RW", "access", "update", "variable_flags"]))
+        .noting("The key is read, changed or both, as the operations say.")]);
 const OP_KEYS: Keys =
     Keys(&[KeySpec::one(2, Access::REPLACE), KeySpec::range(3, -1, 1, Access::READ)]);
 /// The family's rows.

@@ -16,7 +16,8 @@ use crate::engine::{Db, Effects, Engine, KeySlot, Row, row};
 use crate::resp::Reply;
 
 const ADD_KEYS: Keys = Keys(&[KeySpec::one(1, Access::INSERT)]);
-const COUNT_KEYS: Keys = Keys(&[KeySpec::range(1, -1, 1, Access(&["RW", "access"]))]);
+const COUNT_KEYS: Keys = Keys(&[KeySpec::range(1, -1, 1, Access(&["RW", "access"]))
+    .noting("Redis may write the count that it finds into the key.")]);
 const MERGE_KEYS: Keys = Keys(&[
     KeySpec::one(1, Access(&["RW", "access", "insert"])),
     KeySpec::range(2, -1, 1, Access::READ),

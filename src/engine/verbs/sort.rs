@@ -20,12 +20,15 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 /// A key that follows from what is sorted, or from words that may stand anywhere.
-const fn somewhere(access: Access) -> KeySpec {
-    KeySpec { begin: Begin::Unknown, find: Find::Unknown, access }
+const fn somewhere(access: Access, note: &'static str) -> KeySpec {
+    KeySpec::new(Begin::Unknown, Find::Unknown, access).noting(note)
 }
-const KEYS_READ: Keys = Keys(&[KeySpec::one(1, Access::READ), somewhere(Access::READ)]);
-const KEYS: Keys =
-    Keys(&[KeySpec::one(1, Access::READ), somewhere(Access::READ), somewhere(Access::REPLACE)]);
+const BY_OR_GET: KeySpec =
+    somewhere(Access::READ, "Keys of BY and GET follow from the elements that are sorted.");
+const STORE: KeySpec =
+    somewhere(Access::REPLACE, "STORE and its key may stand anywhere among the options.");
+const KEYS_READ: Keys = Keys(&[KeySpec::one(1, Access::READ), BY_OR_GET]);
+const KEYS: Keys = Keys(&[KeySpec::one(1, Access::READ), BY_OR_GET, STORE]);
 const FLAGS: Flags = Flags::MOVABLEKEYS.union(Flags::DANGEROUS);
 const SORT: Run = Either { write: sort_and_store, read: sort, is_read };
 const COMPLEXITY: &str = "O(N+M*log(M)) where N is the number of elements in the list or set to \

@@ -18,7 +18,7 @@ use self::words::{end_bound, first_bound, id_of, ids_of};
 use super::{changes, length};
 use crate::base::time::WallMs;
 use crate::command::Arity::{AtLeast, Exactly};
-use crate::command::{Args, Event, Fault, Flags, Group, Keys};
+use crate::command::{Access, Args, Event, Fault, Flags, Group, KeySpec, Keys};
 use crate::engine::Run::{Read, Write};
 use crate::engine::stream::{AddFault, AddId, Entry, SetIdFault, Stream, StreamId};
 use crate::engine::{Effects, Engine, EngineShared, HeardBy, Row, row};
@@ -28,9 +28,13 @@ const FAST: Flags = Flags::FAST;
 const FAST_DENYOOM: Flags = FAST.union(Flags::DENYOOM);
 const VARIES: &[&str] = &["nondeterministic_output"];
 
+const ADD_KEYS: Keys =
+    Keys(&[KeySpec::one(1, Access::UPDATE)
+        .noting("It may also take entries out, with MAXLEN or MINID.")]);
+
 /// The rows of what needs no group.
 pub const ROWS: &[Row] = &[
-    row("XADD", AtLeast(5), FAST_DENYOOM, Keys::UPDATE, Write(xadd))
+    row("XADD", AtLeast(5), FAST_DENYOOM, ADD_KEYS, Write(xadd))
         .says(
             Group::Stream,
             "5.0.0",

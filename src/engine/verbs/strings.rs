@@ -20,7 +20,10 @@ const FAST_DENYOOM: Flags = FAST.union(DENYOOM);
 
 /// SET's key, whose access depends on GET.
 const SET_KEYS: Keys =
-    Keys(&[KeySpec::one(1, Access(&["RW", "access", "update", "variable_flags"]))]);
+    Keys(&[KeySpec::one(1, Access(&["RW", "access", "update", "variable_flags"]))
+        .noting("With GET the key is read, too.")]);
+const GETEX_KEYS: Keys =
+    Keys(&[KeySpec::one(1, Access::CHANGE).noting("The key's deadline may change.")]);
 const ADD: Access = Access(&["OW", "insert"]);
 const SETNX_KEYS: Keys = Keys(&[KeySpec::one(1, ADD)]);
 const MSET_KEYS: Keys = Keys(&[KeySpec::range(1, -1, 2, Access::REPLACE)]);
@@ -81,7 +84,7 @@ pub const ROWS: &[Row] = &[
         "Answers the string at a key and deletes the key.",
         "key",
     ),
-    row("GETEX", AtLeast(2), FAST, Keys::CHANGE, GETEX).says(
+    row("GETEX", AtLeast(2), FAST, GETEX_KEYS, GETEX).says(
         Group::String,
         "6.2.0",
         "O(1)",

@@ -68,6 +68,22 @@ impl Blocked {
         Blocked { id, on, until: timeout.map(|it| now.plus(it)), since: now, route, then }
     }
 
+    /// Bytes of memory that the arguments of its request take: one that is served again from its
+    /// start is still among what was not served.
+    fn argument_bytes(&self) -> usize {
+        match &self.then {
+            Resume::Served(wait) => wait.argument_bytes(),
+            Resume::AnswerOk(request)
+            | Resume::Filled(request)
+            | Resume::Remote { request, .. } => request.footprint(),
+            Resume::CountAcks(_)
+            | Resume::CountFsyncs(_)
+            | Resume::Confirm { .. }
+            | Resume::Retry(_)
+            | Resume::Again => 0,
+        }
+    }
+
     /// Whether CLIENT UNBLOCK can end it.
     pub fn waiting(&self) -> Waiting {
         match self.then {
@@ -118,7 +134,9 @@ impl Caller {
             slot.get_or_insert_with(|| self.replies.open_slot());
         }
         self.last_block = self.next_block();
-        Blocked::begin(self.last_block, block, now)
+        let blocked = Blocked::begin(self.last_block, block, now);
+        self.client.note_wait(blocked.argument_bytes(), blocked.until.is_some());
+        blocked
     }
 
     /// The wait has ended: what becomes of its request. What is answered has taken its place.

@@ -23,6 +23,7 @@ use crate::resp::{Request, encode_command};
 use crate::route::{Reason, StepsTaken, Unavailable};
 use crate::session::{LastReply, Queue, Tags};
 use crate::state::Forwarded;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Bytes of writes that are gathered at most.
@@ -64,7 +65,10 @@ impl Caller {
         };
         let has_room =
             self.gathered.as_ref().is_none_or(|it| it.forwarded.bytes.len() < GATHERED_BYTES_MAX);
+        // A script that the master does not know is sent again: what comes behind it waits.
+        let is_script = self.gathered.as_ref().is_some_and(|it| it.forwarded.script.is_some());
         has_room
+            && !is_script
             && self.forwards()
             && self.session.queue.is_none()
             && self.session.tags == Tags::Off
@@ -88,6 +92,7 @@ impl Caller {
         if call.command.blocking_verb(call.request).is_some() {
             return Ok(leased(one, call.request, Leased::Once));
         }
+        one.script = self.script_text(call.command, call.request);
         self.gather_write(one, call.request, route);
         Ok(Outcome::Answered)
     }
@@ -161,7 +166,21 @@ impl Caller {
         self.may_run_elsewhere(call.command)?;
         let mut one = self.nothing_yet(context);
         add_request(&mut one, call.request);
+        one.script = self.script_text(call.command, call.request);
         Ok(self.write_job(one, call.request, context.now))
+    }
+
+    /// The text of the script that this names by its SHA-1, if it is known here: the master may not
+    /// know it.
+    fn script_text(&self, command: &Command, request: Request<'_>) -> Option<Arc<[u8]>> {
+        if !matches!(command.name.as_str(), "evalsha" | "evalsha_ro") {
+            return None;
+        }
+        let sha = request.get(1)?;
+        match &self.server.upstream {
+            Some(upstream) => upstream.scripts.find(sha),
+            None => self.server.scripting.scripts.read().find(sha).map(|it| it.1.text.clone()),
+        }
     }
 
     /// A read of a set that follows a master, when it is not for a member here: it goes to the
@@ -270,6 +289,14 @@ impl Caller {
         }
         self.session.last = LastReply::of_remote_master(RouteId::NONE, Reason::Transaction);
         let mut whole = self.nothing_yet(context);
+        let texts: Vec<Arc<[u8]>> = queue
+            .commands
+            .iter()
+            .filter_map(|(id, request)| self.script_text(table().get(*id), request.borrow()))
+            .collect();
+        for text in &texts {
+            encode_command(&mut whole.bytes, [&b"SCRIPT"[..], b"LOAD", text].into_iter());
+        }
         encode_command(&mut whole.bytes, [&b"MULTI"[..]].into_iter());
         let mut db_after = None;
         for (id, request) in &queue.commands {
@@ -292,7 +319,7 @@ impl Caller {
             }
         }
         encode_command(&mut whole.bytes, [&b"EXEC"[..]].into_iter());
-        whole.replies.push_back(Awaited::Last(queue.commands.len() + 2));
+        whole.replies.push_back(Awaited::Last(texts.len() + queue.commands.len() + 2));
         whole.selects = db_after.is_some();
         self.db_after_exec = db_after.filter(|it| *it < DATABASES);
         if watches {

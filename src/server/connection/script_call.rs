@@ -3,6 +3,7 @@
 use super::caller::Caller;
 use crate::base::number::parse_i64;
 use crate::command::Fault;
+use crate::command::codes::OUT_OF_MEMORY;
 use crate::commands::{Command, ScriptBy, ScriptRun};
 use crate::engine::Engine;
 use crate::resp::Request;
@@ -126,7 +127,8 @@ impl<'r> ScriptCall<'r> {
         let keys = number_of_keys(run, request)?;
         let says_no_writes = flags.is_some_and(|it| it.has(Flags::NO_WRITES));
         if run.reads_only && flags.is_some() && !says_no_writes {
-            return Err(WRITES_IN_RO);
+            let is_told = caller.lacks_memory && !flags.is_some_and(|it| it.has(Flags::ALLOW_OOM));
+            return Err(if is_told { OUT_OF_MEMORY } else { WRITES_IN_RO });
         }
         let reads_only = run.reads_only || says_no_writes;
         Ok(ScriptCall { command, request, which, flags, reads_only, keys })

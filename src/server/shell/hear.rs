@@ -46,6 +46,7 @@ impl Shell {
             Err(error) => return Err(error),
         };
         self.server.counters.bytes_out.add(tasks::worker(), sent as u64);
+        self.server.counters.writes.add(tasks::worker(), u64::from(sent != 0));
         if sent < bytes.len() {
             self.connection.keep_unsent(&bytes[sent..]);
             // A socket that has taken a part may take more: the turn that follows finds out.

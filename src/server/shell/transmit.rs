@@ -77,6 +77,7 @@ impl Shell {
         }
         if sent != 0 {
             self.server.counters.bytes_out.add(tasks::worker(), sent as u64);
+            self.server.counters.writes.add(tasks::worker(), 1);
         }
         if self.is_full || self.may_send || self.was_full() {
             self.connection.check_output(clock::mono_now(), &mut self.actions);

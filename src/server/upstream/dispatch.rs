@@ -8,7 +8,7 @@ use crate::node::upstream::{
     Done, NextTry, ReadRun, Run, RunAcks, RunKind, Sample, UpstreamView, Verdict, name_cursor,
     next_try,
 };
-use crate::node::{Answering, Awaited, Told};
+use crate::node::{Answering, Awaited, NOSCRIPT_REPLIES, Told};
 use crate::resp::encode_command;
 use crate::runtime::{clock, tasks};
 use crate::server::question::found;
@@ -222,7 +222,7 @@ pub fn settle(upstream: &Upstream, worker: usize, member: &UpstreamMember, done:
         }
         upstream.hedges(worker).won.fetch_add(1, Relaxed);
     }
-    let is_unknown = UNKNOWN_SCRIPT.iter().any(|it| replies.begins_with(it));
+    let is_unknown = NOSCRIPT_REPLIES.iter().any(|it| replies.begins_with(it));
     if let Some(script) = run.script.clone().filter(|_| is_unknown) {
         let run = with_script(run, &script);
         return to_member(upstream, worker, member.id, (run, waiter));
@@ -313,11 +313,6 @@ fn sample(upstream: &Upstream, run: &Run, reply: &[u8], member: &UpstreamMember)
         }
     }
 }
-
-/// What servers answer who do not know a script, whole, since scripts may answer what they like:
-/// that of redis, and that of valkey.
-const UNKNOWN_SCRIPT: [&[u8]; 2] =
-    [b"-NOSCRIPT No matching script. Please use EVAL.\r\n", b"-NOSCRIPT No matching script.\r\n"];
 
 /// A script's run with the script itself ahead, for a server that does not know it.
 fn with_script(run: Run, script: &[u8]) -> Run {

@@ -21,7 +21,11 @@ pub fn describe(reply: &mut Reply, table: &Table, command: &Command) {
     spec.tips.iter().for_each(|it| reply.bulk(it.as_bytes()));
     reply.set(spec.keys.0.len());
     spec.keys.0.iter().for_each(|it| key_spec(reply, it));
-    reply.set(command.subcommands.len());
+    // Redis has an empty set where there are none.
+    match command.subcommands.len() {
+        0 => reply.set(0),
+        many => reply.array(many),
+    }
     command.subcommands.iter().for_each(|it| describe(reply, table, table.get(*it)));
 }
 
@@ -72,7 +76,11 @@ fn keyword(reply: &mut Reply, word: &str, from: i64) {
 }
 
 fn key_spec(reply: &mut Reply, spec: &KeySpec) {
-    reply.map(3);
+    reply.map(3 + usize::from(spec.note.is_some()));
+    if let Some(note) = spec.note {
+        reply.bulk(b"notes");
+        reply.bulk(note.as_bytes());
+    }
     reply.bulk(b"flags");
     simple_set(reply, spec.access.0);
     reply.bulk(b"begin_search");

@@ -14,7 +14,7 @@ use crate::resp::Reply;
 /// A key behind a word that stands at argument `from` or behind it.
 const fn behind(word: &'static str, from: i32) -> KeySpec {
     let find = Find::Range { last: 0, step: 1, limit: 0 };
-    KeySpec { begin: Begin::Keyword(word, from), find, access: Access::REPLACE }
+    KeySpec::new(Begin::Keyword(word, from), find, Access::REPLACE)
 }
 const RADIUS_KEYS: Keys =
     Keys(&[KeySpec::one(1, Access::READ), behind("STORE", 6), behind("STOREDIST", 6)]);

@@ -24,7 +24,7 @@ const OPTIONS: AmongOptions = AmongOptions {
 };
 
 const fn streams(begin: Begin) -> KeySpec {
-    KeySpec { begin, find: Find::Range { last: -1, step: 1, limit: 2 }, access: Access::READ }
+    KeySpec::new(begin, Find::Range { last: -1, step: 1, limit: 2 }, Access::READ)
 }
 
 const READ: Keys = Keys(&[streams(Begin::Keyword("STREAMS", 1))]);
