@@ -13,6 +13,7 @@ mod families;
 mod grammar;
 mod keyspace;
 mod rounds;
+mod scripted;
 mod shrink;
 #[path = "../support/mod.rs"]
 mod support;
@@ -56,7 +57,7 @@ fn run(
     threads: &str,
 ) -> Result<String, String> {
     let theirs = match family.model {
-        Model::Redis => Server::redis(&[]),
+        Model::Redis => Server::redis(&["--enable-debug-command", "yes"]),
         Model::Valkey => match Server::valkey() {
             Some(valkey) => valkey,
             None => return Ok("SKIPPED: NO VALKEY-SERVER HERE, NAME ONE IN VALKEY_SERVER".into()),
@@ -65,7 +66,8 @@ fn run(
     // A limit that changes reaches a replica before or behind what is still on its way there: the
     // form of a collection is each member's own, so only the master's can be compared.
     let replicas = if family.clients == 1 { "0" } else { "2" };
-    let extra = ["--replicas", replicas, "--threads", threads];
+    let debug = ["--enable-debug-command", "yes"];
+    let extra = [&["--replicas", replicas, "--threads", threads], &debug[..]].concat();
     let servers = Servers { model: family.model, theirs, ours: Server::entourage(&extra) };
     let mut failures = Failures::new(failures_max);
     let played = rounds::play_all(&servers, family, seed, count, &mut failures);
