@@ -102,8 +102,8 @@ mod tests {
         let mut work = Work::default();
         assert!(!work.allocate(0, LARGE));
         assert_eq!(work.instructions(true), INSTRUCTIONS_PER_TICK);
-        assert!(work.allocate(0, 10 * LARGE));
-        assert_eq!(work.instructions(true), INSTRUCTIONS_PER_TICK / 10);
+        assert!(work.allocate(0, 16 * LARGE));
+        assert_eq!(work.instructions(true), INSTRUCTIONS_PER_TICK / 16);
         work.allocate(0, usize::MAX);
         assert_eq!(work.instructions(true), INSTRUCTIONS_MIN);
         work.begin(LARGE);

@@ -66,8 +66,7 @@ fn run(
     // A limit that changes reaches a replica before or behind what is still on its way there: the
     // form of a collection is each member's own, so only the master's can be compared.
     let replicas = if family.clients == 1 { "0" } else { "2" };
-    let debug = ["--enable-debug-command", "yes"];
-    let extra = [&["--replicas", replicas, "--threads", threads], &debug[..]].concat();
+    let extra = ["--replicas", replicas, "--threads", threads];
     let servers = Servers { model: family.model, theirs, ours: Server::entourage(&extra) };
     let mut failures = Failures::new(failures_max);
     let played = rounds::play_all(&servers, family, seed, count, &mut failures);
