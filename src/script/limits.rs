@@ -21,7 +21,7 @@ pub const COLLECTED_PER_STEP: usize = 4;
 pub const COUNTED_BYTES: usize = 4 << 10;
 /// What an instruction may work on without being a long one: a string of so many bytes, or so many
 /// elements of a table.
-pub const LARGE: usize = 64 << 10;
+pub const LARGE: usize = 32 << 10;
 /// How deep a pattern match may call itself; a level is some 200 bytes of stack.
 pub const MATCH_DEPTH_MAX: u32 = 1_000;
 /// Captures of one pattern, as Lua has them.

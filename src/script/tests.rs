@@ -19,7 +19,7 @@ impl Host for Counter {
     fn call(&mut self, argv: &[&[u8]], protocol: Protocol, reply: &mut Vec<u8>) -> u32 {
         self.calls += 1;
         if argv[0] == b"begin" {
-            (self.ticks_left, self.longest_ms) = (Some(20), 0);
+            (self.ticks_left, self.longest_ms) = (Some(5), 0);
         }
         let answer: &[u8] = match (argv[0], protocol) {
             (b"begin", _) => b"+OK\r\n",

@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn elements_and_fields_weigh_less_than_bytes() {
-        for (old, new) in [(8 * LARGE, 16 * LARGE), (0, FIELD << 14)] {
+        for (old, new) in [(8 * LARGE, 16 * LARGE), (0, FIELD << 12)] {
             let mut work = Work::default();
             work.allocate(old, new);
             assert_eq!(work.instructions(true), INSTRUCTIONS_PER_TICK);

@@ -10,7 +10,7 @@ use super::grammar::{Grammar, SPOILT_ONE_IN};
 use super::keyspace;
 use super::scripted;
 use super::shrink;
-use crate::support::{Value, Wire, Words, until, words};
+use crate::support::{Value, Wire, Words, until, within, words};
 use entourage::base::random::Random;
 use std::collections::BTreeSet;
 use std::fmt;

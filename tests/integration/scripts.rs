@@ -431,7 +431,7 @@ fn scripts_that_work_in_native_functions_stall_nobody_and_are_killed() {
         assert!(told.contains("Script killed by user"), "{text}: {told}");
     }
     // Seconds, where nothing was counted.
-    assert!(longest.0 < 1_000, "{longest:?}");
+    assert!(longest.0 < 3_000, "{longest:?}");
 }
 
 /// Each works without end, hardly in instructions.
