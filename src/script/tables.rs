@@ -159,7 +159,7 @@ unsafe extern "C-unwind" fn for_each_index(state: *mut lua_State) -> c_int {
 unsafe extern "C-unwind" fn sort(state: *mut lua_State) -> c_int {
     unsafe {
         let end = length(state);
-        // Whatever is sorted: the smaller part is sorted within, and nothing lies on the stack then.
+        // Whatever is sorted: nothing lies on the stack while a part is sorted within.
         ffi::luaL_checkstack_(state, 40, c"".as_ptr());
         if ffi::lua_type(state, 2) > ffi::LUA_TNIL {
             ffi::luaL_checktype(state, 2, ffi::LUA_TFUNCTION);
