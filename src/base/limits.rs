@@ -210,5 +210,7 @@ const _: () = {
 /// How long a script may run, in us, before others can tell: then it is held for long, and the
 /// other connections of its thread have turns within its own.
 pub const SCRIPT_US_MAX: u64 = 1000;
-/// How often they have one.
+/// How long a script that has written nothing may run, in us, when its client has hung up.
+pub const SCRIPT_GONE_US: u64 = 1_000_000;
+/// How often those others have a turn.
 pub const SCRIPT_TURN_EVERY_US: u64 = 200;

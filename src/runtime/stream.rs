@@ -6,6 +6,7 @@ use super::tls::channel::Room;
 use super::tls::{Handshake, TlsClient, TlsServer, TlsSocket, UserField};
 use crate::base::network::Network;
 use rustix::buffer::spare_capacity;
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::SendFlags;
 use socket2::{SockRef, TcpKeepalive};
 use std::io::{self, ErrorKind};
@@ -67,6 +68,20 @@ impl Peer {
             },
         }
     }
+}
+
+/// Whether the peer of this socket has hung up, or the socket has failed: asked of the system, amid
+/// a turn that reads nothing. 0 is no socket.
+pub fn has_hung_up(descriptor: i32) -> bool {
+    if descriptor <= 0 {
+        return false;
+    }
+    let ends = PollFlags::HUP | PollFlags::ERR | PollFlags::RDHUP;
+    // SAFETY: it is only asked about, and of one that is not open nothing is told.
+    let socket = unsafe { BorrowedFd::borrow_raw(descriptor) };
+    let mut asked = [PollFd::new(&socket, ends)];
+    let told = rustix::event::poll(&mut asked, Some(&Timespec::default()));
+    told.is_ok() && asked[0].revents().intersects(ends)
 }
 
 impl Stream {

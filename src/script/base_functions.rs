@@ -2,13 +2,14 @@
 //!
 //! Those that raise by themselves are plain C functions here: they hold nothing that would be lost.
 
-use std::ffi::{CString, c_char, c_int, c_void};
+use std::ffi::{CString, c_int, c_void};
 use std::sync::atomic::AtomicU8;
 
 use mlua::ffi::{self, lua_CFunction, lua_State};
 
 use super::native::{Native, push_native};
 use super::stack::{Kind, Stack};
+use super::state::spend;
 use super::thrown::Thrown;
 
 /// Its address is where the metatable of a readonly table keeps the table that it stands for.
@@ -29,7 +30,6 @@ pub const PLAIN: &[(&str, lua_CFunction)] = &[
     ("rawget", raw_get),
     ("rawset", raw_set),
     ("next", next),
-    ("collectgarbage", collect_garbage),
     ("unpack", unpack),
 ];
 
@@ -43,8 +43,8 @@ pub const NATIVES: &[(&str, Native)] = &[
     ("__server__err__handler", super::redis::handle_error),
 ];
 
-/// `table.insert`.
-pub const INSERT: lua_CFunction = insert;
+/// What it takes to push an element of a table.
+const STEPS_PER_VALUE: u32 = 3;
 
 const READONLY: &std::ffi::CStr = c"Attempt to modify a readonly table";
 
@@ -106,7 +106,11 @@ unsafe fn see_through(state: *mut lua_State, at: c_int) {
     }
 }
 
-unsafe fn refuse_readonly(state: *mut lua_State, at: c_int) {
+/// Raises an error if a readonly table lies there.
+///
+/// # Safety
+/// The caller holds nothing that is lost when this raises.
+pub unsafe fn refuse_readonly(state: *mut lua_State, at: c_int) {
     // SAFETY: nothing is held when it raises.
     unsafe {
         if push_kept(state, at, &REAL) {
@@ -138,39 +142,6 @@ pub unsafe extern "C-unwind" fn pairs(state: *mut lua_State) -> c_int {
         ffi::lua_pushvalue(state, 1);
         ffi::lua_pushnil(state);
         3
-    }
-}
-
-/// Neither stops the collector nor starts it: a script that could, would meet its limit of memory.
-unsafe extern "C-unwind" fn collect_garbage(state: *mut lua_State) -> c_int {
-    const OPTIONS: [(*const c_char, c_int); 7] = [
-        (c"stop".as_ptr(), -1),
-        (c"restart".as_ptr(), -1),
-        (c"collect".as_ptr(), ffi::LUA_GCCOLLECT),
-        (c"count".as_ptr(), ffi::LUA_GCCOUNT),
-        (c"step".as_ptr(), ffi::LUA_GCSTEP),
-        (c"setpause".as_ptr(), ffi::LUA_GCSETPAUSE),
-        (c"setstepmul".as_ptr(), ffi::LUA_GCSETSTEPMUL),
-    ];
-    unsafe {
-        let mut names = [std::ptr::null(); OPTIONS.len() + 1];
-        names.iter_mut().zip(OPTIONS).for_each(|(name, option)| *name = option.0);
-        let chosen = ffi::luaL_checkoption(state, 1, c"collect".as_ptr(), names.as_ptr());
-        let size = ffi::luaL_optinteger(state, 2, 0) as c_int;
-        match OPTIONS[chosen as usize].1 {
-            -1 => ffi::lua_pushinteger(state, 0),
-            ffi::LUA_GCCOUNT => {
-                let rest = ffi::lua_gc(state, ffi::LUA_GCCOUNTB, 0);
-                let whole = ffi::lua_gc(state, ffi::LUA_GCCOUNT, 0);
-                ffi::lua_pushnumber(state, f64::from(whole) + f64::from(rest) / 1024.0);
-            }
-            ffi::LUA_GCSTEP => {
-                let is_done = ffi::lua_gc(state, ffi::LUA_GCSTEP, size);
-                ffi::lua_pushboolean(state, is_done);
-            }
-            what => ffi::lua_pushnumber(state, f64::from(ffi::lua_gc(state, what, size))),
-        }
-        1
     }
 }
 
@@ -254,31 +225,9 @@ unsafe extern "C-unwind" fn unpack(state: *mut lua_State) -> c_int {
         for index in first..=last {
             ffi::lua_rawgeti_(state, 1, index);
         }
+        ffi::lua_checkstack(state, 3);
+        spend(state, count as u32 * STEPS_PER_VALUE);
         count as c_int
-    }
-}
-
-unsafe extern "C-unwind" fn insert(state: *mut lua_State) -> c_int {
-    unsafe {
-        ffi::luaL_checktype(state, 1, ffi::LUA_TTABLE);
-        refuse_readonly(state, 1);
-        let end = ffi::lua_objlen(state, 1) as c_int + 1;
-        let at = match ffi::lua_gettop(state) {
-            2 => end,
-            3 => {
-                let at = ffi::luaL_checkinteger(state, 2) as c_int;
-                let mut to = end.max(at);
-                while at < to {
-                    ffi::lua_rawgeti_(state, 1, to - 1);
-                    ffi::lua_rawseti_(state, 1, to);
-                    to -= 1;
-                }
-                at
-            }
-            _ => return ffi::luaL_error(state, c"wrong number of arguments to 'insert'".as_ptr()),
-        };
-        ffi::lua_rawseti_(state, 1, at);
-        0
     }
 }
 
@@ -383,7 +332,7 @@ fn load(stack: &mut Stack) -> Result<c_int, Thrown> {
 fn compiled(stack: &mut Stack, text: &[u8], name: &[u8]) -> Result<c_int, Thrown> {
     let name = name.split(|it| *it == 0).next().unwrap_or_default();
     let name = CString::new(name).unwrap_or_default();
-    if stack.compile(text, &name) { Ok(1) } else { refused(stack) }
+    if stack.compile(text, &name)? { Ok(1) } else { refused(stack) }
 }
 
 fn refused(stack: &mut Stack) -> Result<c_int, Thrown> {

@@ -34,7 +34,7 @@ pub trait Host {
     /// Where the effects of the following calls go: bit 0 the append-only file, bit 1 the replicas.
     fn set_replication(&mut self, targets: u8);
 
-    /// Called every few tens of microseconds of a script's own work: the place to note that it is
-    /// slow, to let others in, and to stop it.
-    fn tick(&mut self) -> Tick;
+    /// Called every few tens of microseconds of a script's own work, with the steps that it has
+    /// come to since: the place to note that it is slow, to let others in, and to stop it.
+    fn tick(&mut self, steps: u64) -> Tick;
 }

@@ -173,8 +173,10 @@ impl Interpreter {
 
     fn push_compiled(&mut self, body: &[u8], name: &CStr) -> Result<(), ErrorText> {
         let mut stack = self.stack();
-        if stack.compile(body, name) {
-            return Ok(());
+        match stack.compile(body, name) {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(_) => return Err(b"not enough memory".to_vec()),
         }
         let text = stack.bytes(-1).unwrap_or_default();
         let text = text.to_vec();

@@ -13,6 +13,7 @@ pub fn push_decoded(stack: &mut Stack, text: &[u8], settings: &Settings) -> Resu
     if matches!(text, [0, _, ..] | [_, 0, ..]) {
         return Err(Thrown::error("JSON parser does not support UTF-16 or UTF-32"));
     }
+    stack.step_bytes(text.len(), 1)?;
     let depth_max = DEPTH_MAX.min(settings.decode_depth_max as usize);
     let tokens = Tokens::new(text, settings.decodes_invalid);
     let mut decoder = Decoder { tokens, depth: 0, depth_max };

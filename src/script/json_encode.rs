@@ -32,7 +32,11 @@ impl Encoder<'_> {
     fn value(&mut self, stack: &mut Stack, depth: usize) -> Result<(), Thrown> {
         stack.step(1)?;
         match stack.kind(-1) {
-            Kind::String => self.string(stack.bytes(-1).unwrap_or_default()),
+            Kind::String => {
+                let bytes = stack.bytes(-1).unwrap_or_default();
+                stack.step_bytes(bytes.len(), 2)?;
+                self.string(bytes);
+            }
             Kind::Number => self.number(stack, -1)?,
             Kind::Boolean => self.word(if stack.is_true(-1) { "true" } else { "false" }),
             Kind::Nil => self.word("null"),

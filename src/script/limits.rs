@@ -2,10 +2,26 @@
 
 /// Instructions between two looks at the host, at most: some tens of microseconds.
 pub const INSTRUCTIONS_PER_TICK: i32 = 10_000;
-/// How often a library that is loaded may be looked at before it is stopped: about half a second.
-pub const LOAD_TICKS_MAX: u32 = 10_000;
-/// Steps of a pattern match, or of any other long native work, between two looks at the host.
+/// The same within coroutines, whose instructions are counted one coroutine at a time.
+pub const INSTRUCTIONS_IN_COROUTINE: i32 = 100;
+/// The same where every instruction may work on something huge.
+pub const INSTRUCTIONS_MIN: i32 = 10;
+/// Steps of a pattern match, or of any other long native work, between two looks at the host. A
+/// step is about a nanosecond, and an instruction ten.
 pub const STEPS_PER_TICK: u32 = 100_000;
+/// Steps of an instruction.
+pub const STEPS_PER_INSTRUCTION: u32 = STEPS_PER_TICK / INSTRUCTIONS_PER_TICK as u32;
+/// Steps of a library that is loaded before it is stopped: about half a second.
+pub const LOAD_STEPS_MAX: u64 = 10_000 * STEPS_PER_TICK as u64;
+/// Bytes that are copied or compared in one step.
+pub const BYTES_PER_STEP: usize = 16;
+/// Bytes of the heap that are collected in one step.
+pub const COLLECTED_PER_STEP: usize = 4;
+/// Allocations from here on count as work: that of filling them.
+pub const COUNTED_BYTES: usize = 4 << 10;
+/// What an instruction may work on without being a long one: a string of so many bytes, or so many
+/// elements of a table.
+pub const LARGE: usize = 32 << 10;
 /// How deep a pattern match may call itself; a level is some 200 bytes of stack.
 pub const MATCH_DEPTH_MAX: u32 = 1_000;
 /// Captures of one pattern, as Lua has them.

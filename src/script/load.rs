@@ -3,13 +3,13 @@
 use super::host::{Host, SHORT_CALL, Tick};
 use super::interpreter::{ErrorText, Interpreter};
 use super::libraries::Library;
-use super::limits::LOAD_TICKS_MAX;
+use super::limits::LOAD_STEPS_MAX;
 use super::sandbox::{About, Purpose};
 use crate::resp::Protocol;
 
 /// What a library finds while it is loaded: nothing to call, and little time.
 struct LoadHost {
-    ticks_left: u32,
+    steps_left: u64,
 }
 
 impl Host for LoadHost {
@@ -26,11 +26,11 @@ impl Host for LoadHost {
 
     fn set_replication(&mut self, _: u8) {}
 
-    fn tick(&mut self) -> Tick {
-        match self.ticks_left.checked_sub(1) {
+    fn tick(&mut self, steps: u64) -> Tick {
+        match self.steps_left.checked_sub(steps) {
             None => Tick::Stop,
             Some(left) => {
-                self.ticks_left = left;
+                self.steps_left = left;
                 Tick::Continue
             }
         }
@@ -40,6 +40,6 @@ impl Host for LoadHost {
 /// The library of this text. It is the same wherever it is loaded: its time is counted in steps.
 pub fn load_library(text: &[u8]) -> Result<Library, ErrorText> {
     let mut interpreter = Interpreter::new(Purpose::Functions, About::default());
-    let registered = interpreter.load(text, &mut LoadHost { ticks_left: LOAD_TICKS_MAX })?;
+    let registered = interpreter.load(text, &mut LoadHost { steps_left: LOAD_STEPS_MAX })?;
     Library::new(text, registered).map_err(String::into_bytes)
 }

@@ -227,7 +227,8 @@ impl<'r> Reader<'r> {
             0x00..=0x7F => stack.push_number(f64::from(kind)),
             0xE0..=0xFF => stack.push_number(f64::from(kind as i8)),
             0xCC..=0xCF => {
-                let number = self.unsigned(1 << (kind - 0xCC))?;
+                // As in C, where Lua's integers have a sign.
+                let number = self.unsigned(1 << (kind - 0xCC))? as i64;
                 stack.push_number(number as f64);
             }
             0xD0..=0xD3 => {

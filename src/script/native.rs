@@ -75,7 +75,9 @@ unsafe fn over(state: *mut lua_State, results: c_int) -> c_int {
     // SAFETY: as in `enter`, whose tail this is.
     unsafe {
         ffi::lua_gc(state, ffi::LUA_GCCOLLECT, 0);
-        if (*shared_of(state)).is_full() {
+        let shared = &mut *shared_of(state);
+        shared.count_collection();
+        if shared.is_full() {
             return ffi::luaL_error(state, c"not enough memory".as_ptr());
         }
         results

@@ -6,7 +6,7 @@ use mlua::ffi;
 
 use super::native::Native;
 use super::number_text::number_text;
-use super::sha1::sha1hex;
+use super::sha1::sha1hex_in_pieces;
 use super::stack::{Kind, Stack, cast_i64};
 use super::thrown::Thrown;
 use super::to_lua::{push_error, push_field, push_reply};
@@ -151,6 +151,8 @@ fn log(stack: &mut Stack) -> Result<c_int, Thrown> {
     };
     let words: Vec<&[u8]> = (2..=count).filter_map(|at| stack.bytes(at)).collect();
     let text = words.join(&b' ');
+    // A line is spelled and written.
+    stack.step_bytes(text.len(), 10)?;
     if let Some(host) = stack.shared().host() {
         host.log(level, &text);
     }
@@ -234,7 +236,8 @@ fn hash(stack: &mut Stack) -> Result<c_int, Thrown> {
     if stack.len() != 1 {
         return raise(stack, "ERR wrong number of arguments");
     }
-    let sha = sha1hex(stack.bytes(1).unwrap_or_default());
+    let bytes = stack.bytes(1).unwrap_or_default();
+    let sha = sha1hex_in_pieces(bytes, |len| stack.step_bytes(len, 2))?;
     stack.push_bytes(&sha);
     Ok(1)
 }

@@ -9,7 +9,7 @@ use super::native::{Native, push_native};
 use super::stack::{GLOBALS, Kind, REGISTRY, Stack};
 use super::state::State;
 use super::thrown::Thrown;
-use super::{bits, json, math, msgpack, redis, strings, structs};
+use super::{bits, coroutines, json, math, msgpack, redis, strings, structs, tables};
 
 /// What runs in a state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,6 +71,7 @@ pub fn furnish(state: &mut State, purpose: Purpose, about: &About) {
     for (name, function) in base::PLAIN {
         set_plain(stack, name, *function);
     }
+    set_plain(stack, "collectgarbage", super::collector::collect_garbage);
     for (name, function) in base::NATIVES {
         set_native(stack, 1, name, *function);
     }
@@ -81,12 +82,10 @@ pub fn furnish(state: &mut State, purpose: Purpose, about: &About) {
     }
     stack.set(1, b"pairs");
 
-    coroutines(stack);
+    own_coroutines(stack);
     own_strings(stack);
     stack.get(GLOBALS, b"table");
-    // SAFETY: a plain C function of Lua.
-    unsafe { ffi::lua_pushcclosure(stack.raw(), base::INSERT, 0) };
-    stack.set(-2, b"insert");
+    tables::count_work(stack);
     finish(stack, "table");
     stack.get(GLOBALS, b"math");
     for (name, function) in math::FUNCTIONS {
@@ -163,15 +162,16 @@ fn finish(stack: &mut Stack, name: &str) {
 }
 
 /// Lua's own, which have no table to be found in but that of the globals.
-fn coroutines(stack: &mut Stack) {
+fn own_coroutines(stack: &mut Stack) {
     stack.get(GLOBALS, b"coroutine");
+    coroutines::watch_new_ones(stack);
     finish(stack, "coroutine");
 }
 
 fn own_strings(stack: &mut Stack) {
     stack.get(GLOBALS, b"string");
     set_natives(stack, strings::FUNCTIONS);
-    if !stack.compile(b"local t, k = ... return t[k]", c"=index") {
+    if !stack.compile(b"local t, k = ... return t[k]", c"=index").is_ok_and(|it| it) {
         unreachable!("a constant that compiles");
     }
     push_native(stack, strings::gsub, 1);

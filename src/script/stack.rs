@@ -1,13 +1,11 @@
 //! The stack that Lua and its native functions exchange values on.
 
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{c_int, c_void};
 use std::slice;
 
 use mlua::ffi::{self, lua_State};
 
 use super::host::Tick;
-use super::limits::STEPS_PER_TICK;
-use super::long_brackets::without_nesting;
 use super::state::{Shared, shared_of};
 use super::thrown::Thrown;
 
@@ -43,8 +41,6 @@ pub struct Stack {
     state: *mut lua_State,
     /// Found once: asking Lua for it is a call.
     shared: *mut Shared,
-    /// Of long work, since the host was last asked.
-    steps: u32,
 }
 
 /// The pseudo-place of the table of what only natives see.
@@ -60,7 +56,7 @@ impl Stack {
     /// function runs in it, or no script does.
     pub unsafe fn of(state: *mut lua_State) -> Stack {
         // SAFETY: as above.
-        Stack { state, shared: unsafe { shared_of(state) }, steps: 0 }
+        Stack { state, shared: unsafe { shared_of(state) } }
     }
 
     /// The pointer that Lua's functions take.
@@ -291,35 +287,6 @@ impl Stack {
         if code == ffi::LUA_OK { Ok(()) } else { Err(Thrown::Top) }
     }
 
-    /// Compiles a text, never bytecode, and pushes the function or what is wrong with it.
-    pub fn compile(&mut self, text: &[u8], name: &CStr) -> bool {
-        // Bytecode begins with this. Behind a space it is text, and wrong.
-        if text.first() == Some(&0x1B) {
-            return self.compile(&[b" ", text].concat(), name);
-        }
-        if self.compile_as_it_is(text, name) {
-            return true;
-        }
-        const NESTED: &[u8] = b"nesting of [[...]] is deprecated";
-        let error = self.bytes(-1).unwrap_or_default();
-        if !error.windows(NESTED.len()).any(|it| it == NESTED) {
-            return false;
-        }
-        self.pop(1);
-        self.compile_as_it_is(&without_nesting(text), name)
-    }
-
-    fn compile_as_it_is(&mut self, text: &[u8], name: &CStr) -> bool {
-        let (start, len) = (text.as_ptr().cast(), text.len());
-        unsafe {
-            // Lua's parser does not keep the name alive by itself.
-            ffi::lua_pushstring_(self.state, name.as_ptr());
-            let code = ffi::luaL_loadbuffer(self.state, start, len, name.as_ptr());
-            ffi::lua_remove(self.state, -2);
-            code == ffi::LUA_OK
-        }
-    }
-
     /// Where the script stands that called, as errors begin.
     pub fn line(&mut self) -> Vec<u8> {
         unsafe { ffi::luaL_where(self.state, 1) };
@@ -339,19 +306,18 @@ impl Stack {
         // Finalizers could raise, but none of what scripts make has one.
         unsafe { ffi::lua_gc(self.state, ffi::LUA_GCCOLLECT, 0) };
         let shared = self.shared();
+        shared.count_collection();
         if shared.is_full() || shared.room() < bytes { Err(Thrown::memory()) } else { Ok(()) }
     }
 
     /// Counts steps of long work: at times the host is asked, and memory looked at.
     #[inline]
     pub fn step(&mut self, steps: u32) -> Result<(), Thrown> {
-        self.steps = self.steps.saturating_add(steps);
-        if self.steps < STEPS_PER_TICK { Ok(()) } else { self.look() }
+        if self.shared().step(steps) { self.look() } else { Ok(()) }
     }
 
     #[cold]
     fn look(&mut self) -> Result<(), Thrown> {
-        self.steps = 0;
         if self.shared().tick() != Tick::Continue {
             let text = self.shared().stopped_text;
             self.push_table(0, 1);
@@ -360,6 +326,12 @@ impl Stack {
             return Err(Thrown::Top);
         }
         if self.shared().is_over() { self.collect_for(1) } else { Ok(()) }
+    }
+
+    /// The same for work on so many bytes, each of which takes `per_byte` steps.
+    #[inline]
+    pub fn step_bytes(&mut self, bytes: usize, per_byte: usize) -> Result<(), Thrown> {
+        self.step(u32::try_from(bytes.saturating_mul(per_byte)).unwrap_or(u32::MAX))
     }
 
     /// An argument that is a string or a number.

@@ -12,9 +12,10 @@ use std::ptr;
 use mlua::ffi::{self, lua_Debug, lua_State};
 
 use super::host::{Host, Tick};
-use super::limits::{INSTRUCTIONS_PER_TICK, PAUSE, SMALL_STATE_BYTES, SMALL_STATE_PAUSE};
+use super::limits::{COUNTED_BYTES, PAUSE, SMALL_STATE_BYTES, SMALL_STATE_PAUSE};
 use super::random::Random;
 use super::registered::Registered;
+use super::work::Work;
 use crate::resp::Protocol;
 
 /// What a state's native functions share. It lies beside the state, at a fixed address.
@@ -27,6 +28,12 @@ pub struct Shared {
     pub(super) natives: u32,
     /// Memory passed its limit: the hook collects garbage before anybody is refused.
     is_pressed: bool,
+    /// The hook of the main thread is called at the next instruction.
+    is_hurried: bool,
+    /// What has been done since the host was last asked.
+    work: Work,
+    /// The pause of the collector that scripts are told.
+    pub(super) shown_pause: c_int,
     /// The host said stop.
     is_stopped: bool,
     host: Option<ptr::NonNull<dyn Host>>,
@@ -46,7 +53,7 @@ pub struct Shared {
 
 const UNIT: usize = 8;
 /// How much faster garbage is collected than made, in per cent: Lua's own value.
-const STEP_FACTOR: c_int = 200;
+pub const STEP_FACTOR: c_int = 200;
 
 unsafe extern "C-unwind" fn allocate(
     shared: *mut c_void,
@@ -76,6 +83,9 @@ unsafe extern "C-unwind" fn allocate(
         };
         if !got.is_null() {
             shared.used = used;
+            if COUNTED_BYTES <= new && old < new {
+                shared.count_allocation(old, new);
+            }
         }
         got.cast()
     }
@@ -90,10 +100,40 @@ impl Shared {
         }
         if !self.is_pressed {
             self.is_pressed = true;
+            self.hurry();
+        }
+        true
+    }
+
+    /// Has the hook called at the next instruction of the main thread. A coroutine's is called
+    /// soon anyway.
+    fn hurry(&mut self) {
+        if self.host.is_some() && !self.is_hurried {
+            self.is_hurried = true;
             // SAFETY: Lua allows this at any time.
             unsafe { ffi::lua_sethook(self.main, Some(hook), ffi::LUA_MASKCOUNT, 1) };
         }
-        true
+    }
+
+    /// So much memory is filled, or copied to where it has room: work that no instruction shows.
+    #[cold]
+    fn count_allocation(&mut self, old: usize, new: usize) {
+        if self.work.allocate(old, new) {
+            self.hurry();
+        }
+    }
+
+    /// Counts steps of work. Answers whether it is time to [`Shared::tick`].
+    #[inline]
+    pub fn step(&mut self, steps: u32) -> bool {
+        self.work.step(u64::from(steps))
+    }
+
+    /// The whole heap has been collected, which is work that may have no end either.
+    pub fn count_collection(&mut self) {
+        if self.work.collect(self.used) {
+            self.hurry();
+        }
     }
 
     /// More memory is used than may be.
@@ -119,10 +159,11 @@ impl Shared {
 
     /// Whether the script may go on, asked in the midst of long native work.
     pub fn tick(&mut self) -> Tick {
+        let steps = self.work.take();
         if self.is_stopped {
             return Tick::Stop;
         }
-        let tick = self.host().map_or(Tick::Continue, |it| it.tick());
+        let tick = self.host().map_or(Tick::Continue, |it| it.tick(steps));
         if tick == Tick::Exceeds {
             self.stopped_text = EXCEEDS;
         }
@@ -138,30 +179,70 @@ unsafe extern "C-unwind" fn hook(state: *mut lua_State, _: *mut lua_Debug) {
     // SAFETY: called by Lua between two instructions; nothing here is dropped when it raises.
     unsafe {
         let shared = &mut *shared_of(state);
-        if shared.is_pressed {
+        let count = ffi::lua_gethookcount(state);
+        shared.work.execute(count);
+        shared.is_hurried = false;
+        let is_pressed = std::mem::take(&mut shared.is_pressed);
+        if is_pressed {
             ffi::lua_gc(state, ffi::LUA_GCCOLLECT, 0);
-            shared.is_pressed = false;
-            set_hook(shared.main);
-            if shared.is_full() {
-                ffi::luaL_error(state, c"not enough memory".as_ptr());
-            }
+            shared.count_collection();
         }
-        if shared.tick() == Tick::Continue {
-            return;
+        if count != shared.work.instructions(state == shared.main) && !shared.is_stopped {
+            set_hook(shared, state);
         }
-        // From now on at every instruction, so that no pcall can catch it and go on.
-        ffi::lua_sethook(state, Some(hook), ffi::LUA_MASKCOUNT | ffi::LUA_MASKLINE, 1);
-        ffi::lua_createtable(state, 0, 1);
-        ffi::lua_pushstring_(state, c"err".as_ptr());
-        ffi::lua_pushstring_(state, shared.stopped_text.as_ptr());
-        ffi::lua_rawset(state, -3);
-        ffi::lua_error(state);
+        if is_pressed && shared.is_full() {
+            ffi::luaL_error(state, c"not enough memory".as_ptr());
+        }
+        if (shared.work.is_due() || shared.is_stopped) && shared.tick() != Tick::Continue {
+            raise_stopped(state);
+        }
     }
 }
 
-unsafe fn set_hook(state: *mut lua_State) {
-    // SAFETY: the host's.
-    unsafe { ffi::lua_sethook(state, Some(hook), ffi::LUA_MASKCOUNT, INSTRUCTIONS_PER_TICK) };
+/// Ends the script. From now on the hook is called at every instruction, so that no pcall can catch
+/// it and go on.
+unsafe fn raise_stopped(state: *mut lua_State) -> ! {
+    // SAFETY: the caller holds nothing, and has room for two values.
+    unsafe {
+        ffi::lua_sethook(state, Some(hook), ffi::LUA_MASKCOUNT | ffi::LUA_MASKLINE, 1);
+        let text = (*shared_of(state)).stopped_text;
+        ffi::lua_createtable(state, 0, 1);
+        ffi::lua_pushstring_(state, c"err".as_ptr());
+        ffi::lua_pushstring_(state, text.as_ptr());
+        ffi::lua_rawset(state, -3);
+        ffi::lua_error(state)
+    }
+}
+
+/// Counts steps of a plain C function, and raises when the script has to end.
+///
+/// # Safety
+/// The state was made by [`State::new`], and the caller holds nothing that is lost when this
+/// raises. There is room on the stack for three values.
+#[inline]
+pub unsafe fn spend(state: *mut lua_State, steps: u32) {
+    // SAFETY: the caller's.
+    unsafe {
+        let shared = &mut *shared_of(state);
+        if shared.step(steps) && shared.tick() != Tick::Continue {
+            raise_stopped(state);
+        }
+    }
+}
+
+unsafe fn set_hook(shared: &Shared, state: *mut lua_State) {
+    let count = shared.work.instructions(state == shared.main);
+    // SAFETY: Lua allows this at any time.
+    unsafe { ffi::lua_sethook(state, Some(hook), ffi::LUA_MASKCOUNT, count) };
+}
+
+/// Counts the instructions of a new coroutine.
+///
+/// # Safety
+/// It is a thread of a state that was made by [`State::new`].
+pub unsafe fn watch_coroutine(coroutine: *mut lua_State) {
+    // SAFETY: the caller's.
+    unsafe { set_hook(&*shared_of(coroutine), coroutine) };
 }
 
 /// What the natives of this state share.
@@ -195,6 +276,9 @@ impl State {
             // Until scripts run.
             natives: 1,
             is_pressed: false,
+            is_hurried: false,
+            work: Work::default(),
+            shown_pause: PAUSE,
             is_stopped: false,
             host: None,
             stopped_text: c"ERR Script killed by user with SCRIPT KILL...",
@@ -241,11 +325,14 @@ impl State {
         shared.host = Some(host);
         shared.is_stopped = false;
         shared.is_pressed = false;
+        shared.is_hurried = false;
+        shared.work.begin(shared.used);
+        shared.shown_pause = PAUSE;
         shared.protocol = Protocol::Resp2;
         let pause = if shared.used < SMALL_STATE_BYTES { SMALL_STATE_PAUSE } else { PAUSE };
         // SAFETY: the state is whole and nothing runs in it.
         unsafe {
-            set_hook(self.state);
+            set_hook(&*self.shared, self.state);
             // An earlier script may have set these for itself.
             ffi::lua_gc(self.state, ffi::LUA_GCSETPAUSE, pause);
             ffi::lua_gc(self.state, ffi::LUA_GCSETSTEPMUL, STEP_FACTOR);
@@ -253,6 +340,7 @@ impl State {
         let done = work(self);
         let shared = self.shared();
         shared.host = None;
+        shared.is_stopped = false;
         // SAFETY: as above.
         unsafe { ffi::lua_sethook(self.state, None, 0, 0) };
         done

@@ -1,7 +1,8 @@
-//! The functions of the library `string` that could work without end in C.
+//! The functions of the library `string` that could work without end, or for long, in C.
 
 use std::ffi::c_int;
 
+use super::limits::BYTES_PER_STEP;
 use super::native::{Native, push_native};
 use super::pattern::Matcher;
 use super::stack::{Kind, Stack, cast_i64};
@@ -12,7 +13,11 @@ pub const FUNCTIONS: &[(&str, Native)] = &[
     ("find", |stack| find(stack, Wanted::Place)),
     ("match", |stack| find(stack, Wanted::Captures)),
     ("gmatch", gmatch),
+    ("gfind", gmatch),
     ("rep", repeat),
+    ("upper", |stack| map(stack, <[u8]>::to_ascii_uppercase)),
+    ("lower", |stack| map(stack, <[u8]>::to_ascii_lowercase)),
+    ("reverse", |stack| map(stack, |text| text.iter().rev().copied().collect())),
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -210,13 +215,23 @@ fn spell(
     Ok(())
 }
 
+/// Makes another string of the same length.
+fn map(stack: &mut Stack, make: fn(&[u8]) -> Vec<u8>) -> Result<c_int, Thrown> {
+    let text = stack.want_bytes(1)?;
+    stack.need_memory(text.len())?;
+    stack.step((text.len() / BYTES_PER_STEP) as u32)?;
+    let made = make(text);
+    stack.push_bytes(&made);
+    Ok(1)
+}
+
 fn repeat(stack: &mut Stack) -> Result<c_int, Thrown> {
     let text = stack.want_bytes(1)?;
     let count = usize::try_from(stack.want_int(2)?).unwrap_or(0);
     let len = text.len().saturating_mul(count);
     stack.need_memory(len)?;
     let repeated = text.repeat(count);
-    stack.step((len / 16) as u32)?;
+    stack.step((len / BYTES_PER_STEP) as u32)?;
     stack.push_bytes(&repeated);
     Ok(1)
 }

@@ -2,19 +2,28 @@
 
 use super::*;
 use crate::resp::Protocol;
+use crate::runtime::clock::mono_ns;
 
 /// Counts, and answers what it was asked.
 #[derive(Default)]
 struct Counter {
     calls: i64,
     ticks_left: Option<u32>,
+    steps: u64,
+    /// When it was looked at last, in ns, and the longest time between two looks.
+    looked_ns: Option<u64>,
+    longest_ms: u64,
     logged: Vec<String>,
 }
 
 impl Host for Counter {
     fn call(&mut self, argv: &[&[u8]], protocol: Protocol, reply: &mut Vec<u8>) -> u32 {
         self.calls += 1;
+        if argv[0] == b"begin" {
+            (self.ticks_left, self.longest_ms) = (Some(5), 0);
+        }
         let answer: &[u8] = match (argv[0], protocol) {
+            (b"begin", _) => b"+OK\r\n",
             (b"incr", _) => &format!(":{}\r\n", self.calls).into_bytes(),
             (b"panic", _) => panic!("as a host never should"),
             (b"fail", _) => b"-WRONGTYPE no\r\n",
@@ -36,7 +45,12 @@ impl Host for Counter {
         self.logged.push(format!("{level} {}", String::from_utf8_lossy(text)));
     }
     fn set_replication(&mut self, _: u8) {}
-    fn tick(&mut self) -> Tick {
+    fn tick(&mut self, steps: u64) -> Tick {
+        self.steps += steps;
+        let now_ns = mono_ns();
+        let gap_ms = self.looked_ns.map_or(0, |it| (now_ns - it) / 1_000_000);
+        self.looked_ns = Some(now_ns);
+        self.longest_ms = self.longest_ms.max(gap_ms);
         match &mut self.ticks_left {
             Some(0) => Tick::Stop,
             Some(left) => {
@@ -123,6 +137,135 @@ fn a_stopped_script_cannot_go_on() {
         let answer = answer_of(&mut interpreter, &mut Counter::default(), "return 1");
         assert_eq!(answer, ":1|");
     }
+}
+
+/// Each works without end, hardly in instructions.
+const NATIVE_WORK: &[&str] = &[
+    "local t = {} for i = 1, 3e5 do t[i] = 'x' end while true do table.concat(t) end",
+    "local t = {} for i = 1, 3e5 do t[i] = i end while true do table.insert(t, 1, 1) end",
+    "local t = {} for i = 1, 3e5 do t[i] = i end while true do table.remove(t, 1) t[3e5] = 1 end",
+    "table.insert({}, -2147483648, 1)",
+    "local t = {} for i = 1, 3e5 do t[i] = i end while true do table.maxn(t) end",
+    "local t = {} for i = 1, 3e5 do t[i] = math.random() end while true do table.sort(t) end",
+    "local t = {} for i = 1, 3e5 do t[i] = i end while true do table.sort(t, rawequal) end",
+    "local t = {} for i = 1, 3e5 do t[i] = i end while true do table.foreach(t, redis.debug) end",
+    "local t = {} for i = 1, 3e5 do t[i] = i end while true do table.foreachi(t, redis.debug) end",
+    "local t = {} for i = 1, 3e5 do t[i] = i end for i = 1, 3e5 do t[i] = nil end \
+     while true do next(t) end",
+    "local t = {} for i = 1, 3e5 do t[i] = {} end while true do collectgarbage() end",
+    "local t = {} for i = 1, 3e5 do t[i] = {} end while true do collectgarbage('step', 1e6) end",
+    "local t = {} for i = 1, 3e5 do t[i] = {} end while true do pcall(string.rep, 'x', 1e9) end",
+    "local s = ('x'):rep(5e6) while true do s:upper() s:lower() s:reverse() end",
+    "local s = ('x'):rep(5e6) while true do s:sub(2) end",
+    "local s = ('x'):rep(5e6) while true do ('%s%s'):format(s, s) end",
+    "local s = ('x'):rep(5e6) while true do local x = s .. 'y' end",
+    "local s = ('x'):rep(5e6) .. 'y' local t = s:sub(1, -2) .. 'z' while s < t do end",
+    "local s = ('1'):rep(1e6) while true do tonumber(s) end",
+    "local s = ('1'):rep(1e6) while true do local x = s + 1 end",
+    "local s = ('x'):rep(5e6) while true do redis.sha1hex(s) end",
+    "local s = ('x'):rep(1e6) while true do redis.log(redis.LOG_DEBUG, s) end",
+    "local s = ('x'):rep(5e6) while true do redis.pcall('echo', s) end",
+    "local s = ('x'):rep(5e6) while true do cjson.encode(s) end",
+    "local s = (' '):rep(5e6) while true do pcall(cjson.decode, s) end",
+    "local s = ('x'):rep(5e6) while true do cmsgpack.pack(s) end",
+    "local s = ('x'):rep(5e6) while true do struct.pack('s', s) end",
+    "loadstring(('x = 1 '):rep(1e6))",
+    "local s = ('x = 1 '):rep(1e4) while true do loadstring(s) end",
+    "local t = {} for i = 1, 7000 do t[i] = i end while true do unpack(t) end",
+    "coroutine.wrap(function() local s = ('x'):rep(5e6) \
+     while true do local x = s .. 'y' end end)()",
+    "local co = coroutine.create(function() local s = ('x'):rep(5e6) .. 'y' \
+     local t = s:sub(1, -2) .. 'z' while s < t do end end) coroutine.resume(co)",
+];
+
+#[test]
+fn native_work_is_looked_at_again_and_again() {
+    let mut slow = Vec::new();
+    for text in NATIVE_WORK {
+        let mut interpreter = Interpreter::new(Purpose::Scripts, About::default());
+        let mut host = Counter::default();
+        // What it works on is made before.
+        let text = match text.split_once(" while ") {
+            Some((made, work)) => format!("{made} redis.call('begin') while {work}"),
+            None => format!("redis.call('begin') {text}"),
+        };
+        let answer = answer_of(&mut interpreter, &mut host, &text);
+        assert!(answer.starts_with("-ERR Script killed by user"), "{text}: {answer}");
+        // A debug build on a busy machine is slow. What was not counted took minutes.
+        slow.extend((10_000 < host.longest_ms).then(|| format!("{} ms: {text}", host.longest_ms)));
+    }
+    assert!(slow.is_empty(), "{slow:#?}");
+}
+
+#[test]
+fn native_work_comes_to_steps() {
+    for (text, steps) in [
+        ("local t = {} for i = 1, 1e5 do t[i] = i % 999 end table.sort(t)", 20_000_000),
+        ("local t = {} for i = 1, 1e5 do t[i] = 'x' end table.concat(t)", 1_500_000),
+        ("redis.sha1hex(('x'):rep(1e6))", 2_000_000),
+        ("local s = ('x'):rep(1e6) .. 'y'", 120_000),
+    ] {
+        let mut interpreter = Interpreter::new(Purpose::Scripts, About::default());
+        let mut host = Counter::default();
+        answer_of(&mut interpreter, &mut host, &format!("{text} for i = 1, 1e5 do end"));
+        assert!(steps < host.steps, "{text}: {}", host.steps);
+    }
+}
+
+#[test]
+fn tables_are_worked_on_as_by_lua() {
+    check("local t = {5, 3, 9, 1} table.sort(t) return t", "*4|:1|:3|:5|:9|");
+    check("local t = {'b', 'a'} table.sort(t, function(a, b) return a > b end) return t", {
+        "*2|$1|b|$1|a|"
+    });
+    let wrong = "invalid order function for sorting";
+    let told = |text: &str| format!("-ERR user_script:1: {text} …, on @user_script:1.|");
+    check(
+        "local t = {} for i = 1, 9 do t[i] = i end table.sort(t, function() return true end)",
+        &told(wrong),
+    );
+    check("table.sort({1, 'x'})", {
+        "-ERR attempt to compare string with number …, on @user_script:1.|"
+    });
+    check(
+        "table.sort({1, 2}, 3)",
+        &told("bad argument #2 to 'sort' (function expected, got number)"),
+    );
+    check("return pcall(table.sort, {3, 2, 1}, function(a, b) error('no') end) and 1 or 0", ":0|");
+    check("return table.concat({1, 'a', 2.5}, ', ')", "$9|1, a, 2.5|");
+    check("return table.concat({'a', 'b', 'c'}, '-', 2, 3)", "$3|b-c|");
+    check("return table.concat({'a'}, '-', 2)", "$0||");
+    check(
+        "return table.concat({'a', {}, 'c'})",
+        &told("invalid value (table) at index 2 in table for 'concat'"),
+    );
+    check(
+        "return table.concat(1)",
+        &told("bad argument #1 to 'concat' (table expected, got number)"),
+    );
+    check("local t = {1, 2, 3} table.insert(t, 2, 9) table.remove(t, 1) return t", "*3|:9|:2|:3|");
+    check("local t = {1} return {table.remove(t), #t, table.remove(t) == nil}", "*3|:1|:0|:1|");
+    check("return table.maxn({1, 2, [7] = 1, x = 2})", ":7|");
+    check("return table.foreachi({4, 5}, function(i, v) if v == 5 then return i end end)", ":2|");
+    check("return table.foreach({a = 5}, function(k) return k end)", "$1|a|");
+    check("return ('aZ'):upper() .. ('aZ'):lower() .. ('abc'):reverse()", "$7|AZazcba|");
+    check(
+        "local co = coroutine.wrap(function(a) return a + coroutine.yield(a) end) \
+           return {co(1), co(2)}",
+        "*2|:1|:3|",
+    );
+    check("return coroutine.create(print or type)", {
+        "-ERR user_script:1: Script attempted to access nonexistent global variable 'print' …, on \
+         @user_script:1.|"
+    });
+    check(
+        "return coroutine.create(type)",
+        &told("bad argument #1 to 'create' (Lua function expected)"),
+    );
+    check("return {collectgarbage('setpause', 100), collectgarbage('setpause', 200)}", {
+        "*2|:200|:100|"
+    });
+    check("return {collectgarbage(), collectgarbage('step', 1e6)}", "*2|:0|:1|");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::node::{Condition, MemberList, Wait};
 use crate::replication::Asked;
 use crate::runtime::clock::{self, SystemClock};
 use crate::runtime::lazyfree;
-use crate::runtime::stream::{Socket, Stream};
+use crate::runtime::stream::{self, Socket, Stream};
 use crate::runtime::tasks::{self, Alarm};
 use crate::runtime::worker;
 use crate::state::{Client, JobReply, MailboxOverflow, Message, Server};
@@ -532,6 +532,7 @@ impl Shell {
 fn new_scratch() -> Box<WorkerScratch> {
     let mut scratch = WorkerScratch::new(tasks::worker(), clock::entropy());
     scratch.let_others_in = worker::let_others_in;
+    scratch.has_hung_up = stream::has_hung_up;
     Box::new(scratch)
 }
 

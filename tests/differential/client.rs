@@ -5,7 +5,7 @@ use super::vocabulary::Vocabulary;
 use crate::support::{Server, Value, Wire, Words, words};
 
 /// Databases from here on are the clients' second ones.
-const SECOND_DBS: usize = 8;
+pub const SECOND_DBS: usize = 8;
 
 /// Whose replies count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

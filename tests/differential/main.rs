@@ -13,6 +13,7 @@ mod families;
 mod grammar;
 mod keyspace;
 mod rounds;
+mod scripted;
 mod shrink;
 #[path = "../support/mod.rs"]
 mod support;
@@ -56,7 +57,7 @@ fn run(
     threads: &str,
 ) -> Result<String, String> {
     let theirs = match family.model {
-        Model::Redis => Server::redis(&[]),
+        Model::Redis => Server::redis(&["--enable-debug-command", "yes"]),
         Model::Valkey => match Server::valkey() {
             Some(valkey) => valkey,
             None => return Ok("SKIPPED: NO VALKEY-SERVER HERE, NAME ONE IN VALKEY_SERVER".into()),

@@ -4,6 +4,7 @@
 
 use crate::support::on_disk::{self, AOF, Dir};
 use crate::support::{Server, Value, Wire, ok, others, until, words};
+use std::time::Instant;
 
 const ENDLESS: &[&str] = &["EVAL", "while true do end", "0"];
 const ENDLESS_WRITER: &[&str] = &[
@@ -183,15 +184,41 @@ fn an_endless_answer_is_refused() {
 }
 
 #[test]
-fn a_client_that_hangs_up_leaves_its_script_to_be_killed_and_nothing_else() {
+fn a_client_that_hangs_up_leaves_no_script_behind_that_only_reads() {
+    let library = "#!lua name=loops\nredis.register_function{function_name='loop', \
+        flags={'no-writes'}, callback=function() while true do end end}";
+    for replicas in ["0", "1"] {
+        let server = Server::entourage(&["--threads", "1", "--replicas", replicas]);
+        let mut other = server.dial();
+        other.cmd(&["FUNCTION", "LOAD", library]);
+        for call in [ENDLESS, &["EVAL_RO", "while true do end", "0"], &["FCALL", "loop", "0"]] {
+            let mut long = server.dial();
+            long.send(&[words(call)]);
+            until("it to run", || (!others(&mut other).is_empty()).then_some(()));
+            until("others to tell", || {
+                let told = others(&mut other);
+                told.iter().any(|it| it.contains(" cmd=eval") || it.contains("fcall")).then_some(())
+            });
+            drop(long);
+            until("its client to be gone", || others(&mut other).is_empty().then_some(()));
+            let killed = other.ask("SCRIPT KILL").string();
+            assert!(killed.starts_with("NOTBUSY"), "{call:?}: {killed}");
+            ok(&mut other, "SET k 1");
+        }
+    }
+}
+
+#[test]
+fn a_client_that_hangs_up_leaves_a_script_that_has_written_to_its_end() {
     let server = Server::entourage(&["--threads", "1", "--replicas", "1"]);
     let (mut other, mut long) = (server.dial(), server.dial());
-    long.send(&[words(ENDLESS)]);
+    let text = "redis.call('SET', 'k', 'begun') local from = redis.call('TIME')[1] \
+        while redis.call('TIME')[1] - from < 3 do end redis.call('SET', 'k', 'done')";
+    long.send(&[words(&["EVAL", text, "0"])]);
     until_running(&mut other);
     drop(long);
-    until("it to be killed", || (other.ask("SCRIPT KILL").string() == "OK").then_some(()));
     until("its client to be gone", || others(&mut other).is_empty().then_some(()));
-    ok(&mut other, "SET k 1");
+    assert_eq!(other.ask("GET k").string(), "done");
 }
 
 #[test]
@@ -400,6 +427,43 @@ fn scripts_that_allocate_recurse_or_format_without_end_are_stopped() {
 }
 
 #[test]
+fn scripts_that_work_in_native_functions_stall_nobody_and_are_killed() {
+    let server = Server::entourage(&["--threads", "1", "--replicas", "1"]);
+    let (mut wire, mut other) = (server.dial(), server.dial());
+    let mut longest = (0, "");
+    for text in NATIVE_WORK {
+        wire.send(&[words(&["EVAL", text, "0"])]);
+        until_running(&mut other);
+        for _ in 0..20 {
+            let began = Instant::now();
+            assert_eq!(other.ask("PING").string(), "PONG");
+            longest = longest.max((began.elapsed().as_millis(), text));
+        }
+        ok(&mut other, "SCRIPT KILL");
+        let told = wire.read().string();
+        assert!(told.contains("Script killed by user"), "{text}: {told}");
+    }
+    // Seconds, where nothing was counted.
+    assert!(longest.0 < 3_000, "{longest:?}");
+}
+
+/// Each works without end, hardly in instructions.
+const NATIVE_WORK: &[&str] = &[
+    "local t = {} for i = 1, 5e5 do t[i] = 'x' end while true do local s = table.concat(t) end",
+    "local s = ('x'):rep(1e7) while true do s:upper() end",
+    "local s = ('x'):rep(1e7) while true do redis.sha1hex(s) end",
+    "local s = ('x'):rep(1e7) while true do local x = s .. 'y' end",
+    "local s = ('x'):rep(1e7) .. 'y' local t = s:sub(1, -2) .. 'z' while s < t do end",
+    "local t = {} for i = 1, 2e6 do t[i] = i end while true do table.insert(t, 1, 1) end",
+    "local t = {} for i = 1, 2e6 do t[i] = i end while true do table.remove(t, 1) t[2e6] = 1 end",
+    "local t = {} for i = 1, 2e6 do t[i] = i end while true do table.maxn(t) end",
+    "local t = {} for i = 1, 1e6 do t[i] = math.random() end while true do table.sort(t) end",
+    "local s = ('x = 1 '):rep(1e5) while true do loadstring(s) end",
+    "local s = ('1'):rep(1e6) while true do tonumber(s) end",
+    "local t = {} for i = 1, 1e6 do t[i] = {} end while true do collectgarbage() end",
+];
+
+#[test]
 fn a_script_that_executes_more_than_it_may_is_stopped() {
     let server = Server::entourage(&["--replicas", "1"]);
     let mut wire = server.dial();
@@ -410,6 +474,8 @@ fn a_script_that_executes_more_than_it_may_is_stopped() {
         "while true do pcall(function() while true do end end) end",
         "redis.call('SET', 'k', 'written') while true do redis.call('GET', 'k') end",
         "return string.find(string.rep('a', 200000), string.rep('a*', 30) .. 'b')",
+        "local t = {} for i = 1, 1e5 do t[i] = i % 999 end while true do table.sort(t) end",
+        "local s = ('x'):rep(1e6) while true do redis.sha1hex(s) end",
     ] {
         let told = wire.cmd(&eval(text)).string();
         assert!(told.contains("more instructions than script-max-instructions"), "{text}: {told}");

@@ -48,6 +48,9 @@ pub struct WorkerScratch {
     /// Gives others of this thread a turn, in the middle of one; see
     /// `runtime::worker::let_others_in`.
     pub let_others_in: fn() -> bool,
+    /// Whether the peer of the socket with this descriptor has hung up; see
+    /// `runtime::stream::has_hung_up`.
+    pub has_hung_up: fn(i32) -> bool,
     /// This turn is within another of this thread, which runs a script.
     pub is_within: bool,
     /// An empty reply buffer with room.
@@ -72,6 +75,7 @@ impl WorkerScratch {
             interpreters: Interpreters::default(),
             script: ScriptBuffers::default(),
             let_others_in: || false,
+            has_hung_up: |_| false,
             is_within: false,
             output: Vec::new(),
         }

@@ -63,6 +63,11 @@ impl EncodedCall {
         }));
     }
 
+    /// Its bytes.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// As a request.
     pub fn request(&self) -> Request<'_> {
         Request::new(&self.bytes, &self.spans, Some(&self.bytes))

@@ -11,7 +11,7 @@ use super::monitor::CalledBy;
 use super::publish::encoded_words;
 use super::script_call::ScriptCall;
 use crate::base::ids::{MemberId, RouteId};
-use crate::base::limits::{SCRIPT_TURN_EVERY_US, SCRIPT_US_MAX};
+use crate::base::limits::{SCRIPT_GONE_US, SCRIPT_TURN_EVERY_US, SCRIPT_US_MAX};
 use crate::base::lowered::long_elements;
 use crate::base::time::MonoUs;
 use crate::command::{Args, Fault, Flags};
@@ -21,7 +21,7 @@ use crate::engine::Engine;
 use crate::metrics::Label;
 use crate::node::{PANICKED, ReadGuard, Transaction, Verb};
 use crate::resp::{OwnedRequest, Protocol, Request};
-use crate::script::limits::INSTRUCTIONS_PER_TICK;
+use crate::script::limits::{BYTES_PER_STEP, STEPS_PER_INSTRUCTION};
 use crate::script::{Host, LONG_CALL, SHORT_CALL, Tick};
 use crate::state::Running;
 use std::sync::Arc;
@@ -65,8 +65,8 @@ pub struct ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
     has_panicked: bool,
     /// The error that one of its calls was answered last, which has been counted.
     last_error: Option<String>,
-    /// How often it has been looked at.
-    ticks: u64,
+    /// Its own work so far.
+    steps: u64,
 }
 
 const UNKNOWN: Fault = Fault::Static("ERR Unknown Redis command called from script");
@@ -108,7 +108,7 @@ impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
             has_written: false,
             has_panicked: false,
             last_error: None,
-            ticks: 0,
+            steps: 0,
         }
     }
 
@@ -281,6 +281,13 @@ impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
         }
     }
 
+    /// Whether nobody waits for what it answers. Its connection, whose turn this is, cannot tell. A
+    /// client that sends no more may still listen for a while.
+    fn is_client_gone(&self, ran_us: u64) -> bool {
+        let descriptor = self.caller.client.peer.descriptor;
+        SCRIPT_GONE_US < ran_us && (self.context.scratch.has_hung_up)(descriptor)
+    }
+
     /// It has run longer than `busy-reply-threshold`: those who wait for the master are told so.
     #[cold]
     fn become_busy(&self, running: &Running, ran_us: u64) {
@@ -301,6 +308,7 @@ impl Host for ScriptHost<'_, '_, '_, '_, '_, '_, '_> {
         call.encode(argv);
         self.caller.replies.out.speak(protocol);
         let done = self.execute(call.request());
+        let steps_of_words = (call.len() / BYTES_PER_STEP) as u32;
         self.context.scratch.script.call = call;
         let is_quick = self.context.scratch.script.recent.is_quick();
         let out = &mut self.caller.replies.out;
@@ -314,7 +322,7 @@ impl Host for ScriptHost<'_, '_, '_, '_, '_, '_, '_> {
         }
         reply.extend_from_slice(out.bytes());
         out.clear();
-        if is_quick { SHORT_CALL } else { LONG_CALL }
+        steps_of_words.saturating_add(if is_quick { SHORT_CALL } else { LONG_CALL })
     }
 
     fn may_call(&mut self, argv: &[&[u8]]) -> Option<bool> {
@@ -333,10 +341,10 @@ impl Host for ScriptHost<'_, '_, '_, '_, '_, '_, '_> {
 
     fn set_replication(&mut self, _: u8) {}
 
-    fn tick(&mut self) -> Tick {
-        self.ticks += 1;
+    fn tick(&mut self, steps: u64) -> Tick {
+        self.steps = self.steps.saturating_add(steps);
         let most = self.caller.settings.server.script_instructions_max as u64;
-        if most != 0 && most < self.ticks * u64::from(INSTRUCTIONS_PER_TICK.unsigned_abs()) {
+        if most != 0 && most < self.steps / u64::from(STEPS_PER_INSTRUCTION) {
             return Tick::Exceeds;
         }
         let now = self.context.clock.mono_now();
@@ -355,9 +363,14 @@ impl Host for ScriptHost<'_, '_, '_, '_, '_, '_, '_> {
         if threshold_ms != 0 && threshold_ms <= ran_us / 1000 {
             self.become_busy(&running, ran_us);
         }
-        // Threads for long work have nobody that waits for them, and may wait themselves.
-        if self.next_turn <= now && !self.context.scratch.works_long {
-            (self.context.scratch.let_others_in)();
+        if self.next_turn <= now {
+            if !self.has_written && self.is_client_gone(ran_us) {
+                return Tick::Stop;
+            }
+            // Threads for long work have nobody that waits for them, and may wait themselves.
+            if !self.context.scratch.works_long {
+                (self.context.scratch.let_others_in)();
+            }
             self.next_turn = MonoUs(self.context.clock.mono_ns() / 1000 + SCRIPT_TURN_EVERY_US);
         }
         Tick::Continue

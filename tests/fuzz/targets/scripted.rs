@@ -46,7 +46,7 @@ impl Host for Nobody {
 
     fn set_replication(&mut self, _: u8) {}
 
-    fn tick(&mut self) -> Tick {
+    fn tick(&mut self, _: u64) -> Tick {
         self.ticks_left = self.ticks_left.saturating_sub(1);
         if self.ticks_left == 0 { Tick::Stop } else { Tick::Continue }
     }
