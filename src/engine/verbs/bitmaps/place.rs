@@ -35,10 +35,7 @@ pub fn write(
     if is_raw && !has_changed {
         return Ok(());
     }
-    let shared = db.change_string(key, len, |it| {
-        it.resize(len, 0);
-        change(it);
-    })?;
+    let shared = db.change_string(key, len, change)?;
     if has_changed {
         db.event(CHANGED, key);
     }
