@@ -206,7 +206,8 @@ fn bitop(
     let sources = args.rest();
     let mut len = 0;
     for source in sources.clone() {
-        len = len.max(db.string(source)?.map_or(0, <[u8]>::len));
+        let found = args.env.looked(source, db.used(source));
+        len = len.max(found.map_or(Ok(0), |it| it.as_string().map(<[u8]>::len))?);
     }
     reply.count(len);
     if len == 0 {

@@ -77,6 +77,11 @@ fn found<'e>(db: Db<'e>, key: &[u8]) -> Result<Option<&'e [u8]>, Fault> {
     db.get(key).map(bytes_of).transpose()
 }
 
+/// As [`found`], of what is about to be changed: nobody hears of a miss.
+fn found_to_change<'e>(db: Db<'e>, key: &[u8]) -> Result<Option<&'e [u8]>, Fault> {
+    db.peek(key).inspect(|it| db.touch(it)).map(bytes_of).transpose()
+}
+
 fn bytes_of(slot: &KeySlot) -> Result<&[u8], Fault> {
     let string = slot.as_string()?;
     if registers::is_valid(string) {
@@ -101,7 +106,7 @@ fn pfadd(
 ) -> Result<(), Fault> {
     let key = args.next()?;
     let (elements, mut seen) = (args.rest(), 0);
-    let old = found(engine.db(&args), key)?;
+    let old = found_to_change(engine.db(&args), key)?;
     if let Some(old) = old {
         // Most elements have been seen before, and then there is nothing to change.
         for element in elements.clone() {
@@ -184,7 +189,7 @@ fn pfmerge(
             all.merge(bytes)?;
         }
     }
-    let mut bytes = found(db, key)?.map_or_else(registers::empty, <[u8]>::to_vec);
+    let mut bytes = found_to_change(db, key)?.map_or_else(registers::empty, <[u8]>::to_vec);
     if becomes_dense {
         bytes = dense_of(&bytes)?;
     }

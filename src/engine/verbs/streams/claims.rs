@@ -116,6 +116,7 @@ fn change(
     act: impl FnOnce(&mut stream::Group, &Entries) -> Result<Changes, Fault>,
 ) -> Result<(), Fault> {
     let mut db = engine.db_mut(args);
+    args.env.looked(place.key, db.get(place.key));
     let no_group = || no_key_or_group(place.key, place.group, "");
     let changed = db.change_for(place.key, HeardBy::Nobody, |stream: &mut Stream, _| {
         let Stream { entries, groups } = stream;
