@@ -4,6 +4,7 @@ use crate::base::number::parse_i64;
 use crate::engine::text::TEXT_VALUE_BYTES_MAX;
 use crate::engine::{Db, Value};
 use crate::resp::Request;
+use crate::runtime::allocation;
 
 /// Where the words of such a command say how long its string will be. The key stands behind the
 /// command's name.
@@ -43,7 +44,11 @@ impl Edit {
         let len = end.max(old_len);
         match slot.and_then(|it| it.value()) {
             _ if len <= TEXT_VALUE_BYTES_MAX => len,
-            Some(Value::Grown(old)) if len <= old.capacity() => len - old_len,
+            Some(Value::Grown(old))
+                if len <= old.capacity() || allocation::grows_in_place(old.capacity()) =>
+            {
+                len - old_len
+            }
             _ => len,
         }
     }
