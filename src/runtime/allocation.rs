@@ -123,11 +123,6 @@ pub fn allocated_bytes() -> u64 {
     (of_workers + BALANCES[LONERS].0.load(Relaxed)).max(0) as u64
 }
 
-/// Whether a block of so many bytes grows without being copied.
-pub fn grows_in_place(bytes: usize) -> bool {
-    maps::BYTES_MIN <= bytes
-}
-
 #[inline]
 fn count_new(layout: Layout) {
     count(block_bytes(layout.size()) as isize);

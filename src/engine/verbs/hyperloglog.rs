@@ -211,7 +211,7 @@ fn pfdebug(
 ) -> Result<(), Fault> {
     let (word, key) = (args.next()?, args.next()?);
     let missing = Fault::Static("ERR The specified key does not exist");
-    let bytes = found(engine.db(&args), key)?.ok_or(missing)?;
+    let bytes = found_to_change(engine.db(&args), key)?.ok_or(missing)?;
     let is = |it: &str| word.eq_ignore_ascii_case(it.as_bytes());
     let (gets, becomes_dense) = (is("GETREG"), is("TODENSE"));
     if gets || becomes_dense {

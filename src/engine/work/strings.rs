@@ -1,10 +1,10 @@
 //! How much the commands that change strings within have to do.
 
+use crate::base::block::grows_in_place;
 use crate::base::number::parse_i64;
 use crate::engine::text::TEXT_VALUE_BYTES_MAX;
 use crate::engine::{Db, Value};
 use crate::resp::Request;
-use crate::runtime::allocation;
 
 /// Where the words of such a command say how long its string will be. The key stands behind the
 /// command's name.
@@ -44,9 +44,7 @@ impl Edit {
         let len = end.max(old_len);
         match slot.and_then(|it| it.value()) {
             _ if len <= TEXT_VALUE_BYTES_MAX => len,
-            Some(Value::Grown(old))
-                if len <= old.capacity() || allocation::grows_in_place(old.capacity()) =>
-            {
+            Some(Value::Grown(old)) if len <= old.capacity() || grows_in_place(old.capacity()) => {
                 len - old_len
             }
             _ => len,

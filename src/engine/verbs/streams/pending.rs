@@ -44,8 +44,8 @@ fn xack(
 ) -> Result<(), Fault> {
     let (key, name, ids) = (args.next()?, args.next()?, args.rest());
 
+    engine.db(&args).get(key);
     let mut db = engine.db_mut(&args);
-    args.env.looked(key, db.get(key));
     let acked = db.change_for(key, HeardBy::Nobody, |stream: &mut Stream, _| {
         let Some(group) = stream.groups.get_mut(name) else { return Ok((0, 0)) };
         let acked = ids_of(ids)?.into_iter().filter(|it| group.acknowledge(*it)).count();
