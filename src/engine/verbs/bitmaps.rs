@@ -6,7 +6,7 @@ mod field;
 mod place;
 
 use self::bits::{Span, Unit};
-use self::place::{offset, write};
+use self::place::{Change, offset, write};
 use super::strings::SET;
 use crate::base::number::parse_i64;
 use crate::command::Arity::{AtLeast, Exactly};
@@ -104,7 +104,8 @@ fn setbit(
     let old_len = old.map_or(0, <[u8]>::len);
     let len = old_len.max(place + 1);
     let has_changed = old_len < len || was_set != is_set;
-    write(&mut db, key, (len, has_changed), effects, |it| {
+    let what = Change { len, has_changed, is_told: has_changed };
+    write(&mut db, key, what, effects, |it| {
         if is_set {
             it[place] |= mask;
         } else {

@@ -92,9 +92,7 @@ fn bytes_of(slot: &KeySlot) -> Result<&[u8], Fault> {
 
 /// Stores these bytes in the place of a HyperLogLog, which keeps its lifetime.
 fn store(engine: &mut Engine, args: &Args<'_>, key: &[u8], bytes: Vec<u8>, effects: &mut Effects) {
-    let mut db = engine.db_mut(args);
-    let stored = db.put_hyperloglog(key, bytes);
-    db.event(CHANGED, key);
+    let stored = engine.db_mut(args).put_hyperloglog(key, bytes);
     effects.as_sent_with(Some(stored));
 }
 
@@ -140,6 +138,7 @@ fn pfadd(
         }
         registers::forget_count(&mut bytes);
         store(engine, &args, key, bytes, effects);
+        engine.db_mut(&args).event(CHANGED, key);
     }
     reply.int(1);
     Ok(())
@@ -199,6 +198,7 @@ fn pfmerge(
     }
     registers::forget_count(&mut bytes);
     store(engine, &args, key, bytes, effects);
+    engine.db_mut(&args).event(CHANGED, key);
     reply.ok();
     Ok(())
 }
