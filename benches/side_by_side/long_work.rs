@@ -57,7 +57,7 @@ const fn hosted(name: &'static str, prepare: Prepare) -> Work {
 
 /// In this order: those on keys first, so that no collection is flushed with them, and those that
 /// add members last.
-pub const WORKS: [Work; 41] = [
+pub const WORKS: [Work; 48] = [
     work("KEYS *", |it| it.with_keys(it.keys_to_list, "KEYS *")),
     work("SCAN 0 COUNT 1000000", |it| it.with_keys(it.keys_to_list, "SCAN 0 COUNT 1000000")),
     work("FLUSHALL", |it| it.with_keys(it.keys_to_flush, "FLUSHALL")),
@@ -88,6 +88,13 @@ pub const WORKS: [Work; 41] = [
     work("EXPIRE 0 of a list", |it| it.with_fresh("list", "EXPIRE x 0")),
     work("SET of 100 MB", |it| it.large("SET")),
     work("GET of 100 MB", |it| it.large("GET")),
+    work("SETBIT that makes 64 MB", |it| it.without_string("SETBIT x 536870911 1")),
+    work("SETRANGE that makes 64 MB", |it| it.without_string("SETRANGE x 67108863 x")),
+    work("BITFIELD that makes 64 MB", |it| it.without_string("BITFIELD x SET u8 536870904 1")),
+    work("SETBIT in 64 MB", |it| it.with_string("SETBIT x 7 1")),
+    work("SETRANGE in 64 MB", |it| it.with_string("SETRANGE x 7 y")),
+    work("BITFIELD in 64 MB", |it| it.with_string("BITFIELD x SET u8 7 1")),
+    work("APPEND to 64 MB", |it| it.with_string("APPEND x y")),
     work("XRANGE", |it| it.streaming("XRANGE x - +")),
     work("XINFO FULL of a stream", |it| it.streaming("XINFO STREAM x FULL COUNT 0")),
     work("XTRIM", |it| it.streaming("XTRIM x MAXLEN 0")),
@@ -260,6 +267,20 @@ impl Subject {
         }
         self.wire.ask_long(&set)?;
         self.rest("GET large")
+    }
+
+    /// `x` is a long string that has never been changed within: it is about to be.
+    fn with_string(&mut self, then: &str) -> Result<Deed, String> {
+        const BYTES: usize = 64 << 20;
+        self.clear()?;
+        self.wire.ask_long(&encode(&["SET", "x", &"0".repeat(BYTES)]))?;
+        self.rest(then)
+    }
+
+    /// `x` is not there.
+    fn without_string(&mut self, then: &str) -> Result<Deed, String> {
+        self.clear()?;
+        self.rest(then)
     }
 
     /// Keys whose deadlines lie in one second, soon.

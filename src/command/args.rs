@@ -14,6 +14,8 @@ use std::cell::{Cell, RefCell};
 pub struct CallEnv {
     /// The time of this request; the same for all commands of a transaction.
     pub now: Cell<WallMs>,
+    /// When a command of the stream is repeated here: the stream does not tell.
+    pub repeated_at: Cell<WallMs>,
     /// Keys that were looked for and found.
     pub hits: Cell<u64>,
     /// Keys that were looked for and missed.
@@ -40,6 +42,7 @@ impl CallEnv {
     pub const fn new(now: WallMs, seed: u64) -> CallEnv {
         CallEnv {
             now: Cell::new(now),
+            repeated_at: Cell::new(now),
             hits: Cell::new(0),
             misses: Cell::new(0),
             bulk_bytes_max: Cell::new(BULK_BYTES_MAX),
@@ -148,6 +151,14 @@ impl<'a> Args<'a> {
     /// The time of this request.
     pub fn now(&self) -> WallMs {
         self.env.now.get()
+    }
+
+    /// When what this command creates has come to be: now, also where the stream is repeated.
+    pub fn created_at(&self) -> WallMs {
+        match self.now() {
+            WallMs::NEVER_EXPIRES => self.env.repeated_at.get(),
+            now => now,
+        }
     }
 
     /// How many are left.

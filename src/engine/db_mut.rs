@@ -9,7 +9,7 @@ use super::shared::EngineShared;
 use super::slot::KeySlot;
 use super::stream::{Consumer, GoneNodes, Group};
 use super::table::Slot;
-use super::text::{Form, TEXT_VALUE_BYTES_MAX, Text};
+use super::text::{Form, Text};
 use super::value::{Collection, Value};
 use super::written::{DeferredFree, Written};
 use super::zset::Gone;
@@ -428,57 +428,10 @@ impl<'e> DbMut<'e> {
         }
     }
 
-    /// The string at `key` as a buffer that can grow; this member's own from now on. `None` when
-    /// the key is not there.
-    pub fn edit_string(&mut self, key: &[u8]) -> Result<Option<&mut Vec<u8>>, Fault> {
-        let hash = self.shared.hash(key);
-        let Some(slot) = self.space.get_mut(hash, key) else { return Ok(None) };
-        if !matches!(slot.value(), Some(Value::Grown(_))) {
-            let grown = Value::Grown(slot.as_string()?.to_vec());
-            *slot = KeySlot::node(hash, key, grown, slot.deadline());
-            slot.touch(self.now, self.shared);
-        }
-        self.announce(key);
-        match self.space.get_mut(hash, key).and_then(KeySlot::value_mut) {
-            Some(Value::Grown(bytes)) => Ok(Some(bytes)),
-            _ => unreachable!("just made to grow"),
-        }
-    }
-
     /// Asks memory for the place of `key`, which is about to be written.
     #[inline]
     pub fn prefetch(&self, key: &[u8]) {
         self.space.table().prefetch(self.shared.hash(key));
-    }
-
-    /// Changes the string at `key` within; an absent one is empty, and in the end it has `len`
-    /// bytes. A short result is stored as a text of its own: an entry that hosted feeds may share.
-    /// A longer one grows in place, at each member for itself.
-    pub fn change_string(
-        &mut self,
-        key: &[u8],
-        len: usize,
-        change: impl FnOnce(&mut Vec<u8>),
-    ) -> Result<Option<KeySlot>, Fault> {
-        let (old, deadline): (&[u8], _) = match self.get(key) {
-            None => (&[], None),
-            Some(slot) => (slot.as_string()?, slot.deadline()),
-        };
-        if len <= TEXT_VALUE_BYTES_MAX {
-            let mut bytes = Vec::with_capacity(len);
-            bytes.extend_from_slice(old);
-            change(&mut bytes);
-            return Ok(Some(self.put_string_as(Form::Raw, key, &bytes, deadline)));
-        }
-        match self.edit_string(key)? {
-            Some(bytes) => change(bytes),
-            None => {
-                let mut bytes = Vec::new();
-                change(&mut bytes);
-                self.put_value(key, Value::Grown(bytes), None);
-            }
-        }
-        Ok(None)
     }
 
     /// Lets those who watch `key` take it for changed, although it is as it was.

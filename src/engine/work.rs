@@ -3,8 +3,10 @@
 //! estimate costs time.
 
 mod streams;
+mod strings;
 
 use self::streams::StreamWork;
+use self::strings::Edit;
 use super::geo::{self, Ask, Form};
 use super::{Db, KeySlot, Value, Zset};
 use crate::base::lowered::long_elements;
@@ -26,6 +28,9 @@ pub enum Work {
         /// How many of them come to about as much as an element.
         per_element: usize,
     },
+    /// The bytes that a change within a string writes anew: those that are new, or all of them
+    /// where they must be copied first.
+    Edited(Edit),
     /// As many of them as a LIMIT lets through.
     Limited,
     /// The elements between two indices, which stand at `at` and behind it.
@@ -60,6 +65,9 @@ const ELEMENTS_OF_ONE_HYPERLOGLOG: usize = 32;
 const COUNTED_BYTES_PER_ELEMENT: usize = 1024;
 /// The same where bytes are combined, or looked through for the first bit: some 100 µs.
 const COMBINED_BYTES_PER_ELEMENT: usize = 256;
+/// The same where a string is copied or lengthened, in memory that may be new to the process: a
+/// megabyte takes up to a millisecond.
+const EDITED_BYTES_PER_ELEMENT: usize = 64;
 
 impl Work {
     /// Of the command of this name, in capitals.
@@ -85,9 +93,10 @@ impl Work {
             "PFCOUNT" | "PFMERGE" => Work::Registers,
             "BITCOUNT" => Work::Bytes { per_element: COUNTED_BYTES_PER_ELEMENT },
             "BITPOS" | "BITOP" => Work::Bytes { per_element: COMBINED_BYTES_PER_ELEMENT },
-            name => match Form::of(name) {
-                Some(form) => Work::Near(form),
-                None => StreamWork::of(name).map_or(Work::Short, Work::Stream),
+            name => match (Form::of(name), Edit::of(name)) {
+                (Some(form), _) => Work::Near(form),
+                (_, Some(edit)) => Work::Edited(edit),
+                _ => StreamWork::of(name).map_or(Work::Short, Work::Stream),
             },
         }
     }
@@ -102,6 +111,7 @@ impl Work {
             Work::Registers if request.len() == 2 => ELEMENTS_OF_ONE_HYPERLOGLOG,
             Work::Registers => (request.len() - 1) * ELEMENTS_PER_HYPERLOGLOG,
             Work::Bytes { per_element } => bytes(db, keys, request) / per_element,
+            Work::Edited(edit) => edit.bytes(db, request) / EDITED_BYTES_PER_ELEMENT,
             Work::Limited => limited(request, all()),
             Work::Inside { at } => {
                 let all = all();

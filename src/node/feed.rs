@@ -107,7 +107,8 @@ impl ReplicaSet {
         let oldest = due.front().map(|it| it.at);
         prefetch(&hosted.engine, &due);
         let began = clock::mono_now();
-        let applied = apply_some(hosted, &mut due, BudgetClock::new(budget, began));
+        let applied =
+            apply_some(hosted, &mut due, BudgetClock::new(budget, began), clock::wall_now());
         let count = taken - due.len();
         let next = due.front().map(|it| it.at);
         hosted.apply_state.due = due;
@@ -181,13 +182,14 @@ fn apply_some(
     hosted: &mut Hosted,
     due: &mut VecDeque<PendingRecord<KeySlot>>,
     mut budget_clock: BudgetClock,
+    now: WallMs,
 ) -> Result<Option<Offset>, ()> {
     let mut end = None;
     let is_short = budget_clock.is_short();
     let all = AssertUnwindSafe(|| {
         while let Some(record) = due.pop_front() {
             end = Some(record.end);
-            apply_one(hosted, record)?;
+            apply_one(hosted, record, now)?;
             let is_whole = due.front().is_none_or(|it| Some(it.end) != end);
             if !is_whole {
                 continue;
@@ -231,7 +233,7 @@ fn note_copies(hosted: &mut Hosted, due: &mut VecDeque<PendingRecord<KeySlot>>) 
 }
 
 #[inline]
-fn apply_one(hosted: &mut Hosted, record: PendingRecord<KeySlot>) -> Result<(), ()> {
+fn apply_one(hosted: &mut Hosted, record: PendingRecord<KeySlot>, now: WallMs) -> Result<(), ()> {
     let Hosted { engine, apply_state: ApplyState { decoder, effects, reply, .. }, .. } = hosted;
     match record.what {
         Ok(entry) => engine.db_mut_at(record.db, WallMs::NEVER_EXPIRES).apply_shared(entry),
@@ -239,7 +241,7 @@ fn apply_one(hosted: &mut Hosted, record: PendingRecord<KeySlot>) -> Result<(), 
         Err(words) => {
             let Ok(Step::Ready { .. }) = decoder.poll(&words) else { return Err(()) };
             let request = decoder.request(&words);
-            let done = engine.repeat(record.db, request, effects, reply);
+            let done = engine.repeat(record.db, now, request, effects, reply);
             done.map_err(|why| tell_not_applicable(request, &why))?;
             reply.clear();
         }

@@ -191,7 +191,8 @@ impl ReplicaSet {
             return Ok(Did::Nothing);
         }
         effects.begin(command.db);
-        let all = AssertUnwindSafe(|| engine.repeat(command.db, request, effects, reply));
+        let now = clock::wall_now();
+        let all = AssertUnwindSafe(|| engine.repeat(command.db, now, request, effects, reply));
         let outcome = catch_unwind(all);
         reply.clear();
         match outcome {

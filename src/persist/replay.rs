@@ -349,7 +349,7 @@ impl Replay {
             (Word::Nothing, None) => {}
             (Word::Command, None) => {
                 if let (true, Some(engine)) = (self.runs, &mut self.engine) {
-                    run(engine, self.db, request, &mut self.effects, &mut self.reply)
+                    run(engine, self.db, self.now, request, &mut self.effects, &mut self.reply)
                         .map_err(fault)?;
                     self.commands += 1;
                 }
@@ -374,7 +374,7 @@ impl Replay {
                 Word::Select(db) => self.db = db,
                 Word::Command if self.runs => {
                     let Some(engine) = &mut self.engine else { continue };
-                    run(engine, self.db, request, &mut self.effects, &mut self.reply)
+                    run(engine, self.db, self.now, request, &mut self.effects, &mut self.reply)
                         .map_err(fault)?;
                     self.commands += 1;
                 }
@@ -434,6 +434,7 @@ fn is_canonical(request: Request<'_>, bytes: &[u8]) -> bool {
 fn run(
     engine: &mut Engine,
     db: usize,
+    now: WallMs,
     request: Request<'_>,
     effects: &mut Effects,
     reply: &mut Reply,
@@ -443,7 +444,7 @@ fn run(
         return Err(AofWhy::UnknownCommand(echo(name).into_owned()));
     }
     effects.begin(db);
-    let done = engine.repeat(db, request, effects, reply);
+    let done = engine.repeat(db, now, request, effects, reply);
     reply.clear();
     if FREED_MAX < engine.written().deferred_frees.len() {
         engine.written_mut().deferred_frees.clear();

@@ -3,9 +3,7 @@
 use rustix::mm::{MapFlags, MremapFlags, ProtFlags, mmap_anonymous, mremap, munmap};
 use std::ptr::null_mut;
 
-/// Smallest block that is a map. What is smaller is used again too often to be given back each
-/// time: a page that is new costs 0.25 µs.
-pub const BYTES_MIN: usize = 4 << 20;
+pub use crate::base::block::MAPPED_BYTES_MIN as BYTES_MIN;
 /// Maps begin at pages, which are this large at least.
 pub const ALIGN_MAX: usize = 4 << 10;
 

@@ -618,3 +618,35 @@ fn a_failover_is_explained_and_not_done() {
     let answer = ours.ask("PROXY EXPLAIN FAILOVER TO n2");
     assert_eq!(answer.list()[1].string(), "refused: it is paused");
 }
+
+/// The members that the file comes from know of a consumer that has got nothing by the log alone.
+#[test]
+fn a_consumer_that_has_got_nothing_is_not_older_than_it_is() {
+    const SECONDS_MAX: i64 = 60;
+    for replica in real_servers() {
+        let master = Server::entourage(&[]);
+        let (mut ours, mut theirs) = (master.dial(), replica.dial());
+        for line in [
+            "XADD s 1-1 a b",
+            "XGROUP CREATE s g $",
+            "XREADGROUP GROUP g waits STREAMS s >",
+            "XGROUP CREATECONSUMER s g created",
+            "XADD s 2-1 a b",
+            "XREADGROUP GROUP g gets STREAMS s >",
+            "WAIT 2 10000",
+        ] {
+            ours.ask(line);
+        }
+        follow(&mut theirs, &master);
+        until_caught_up(&mut theirs, &mut ours);
+        for name in ["later", "much-later"] {
+            ours.ask(&format!("XGROUP CREATECONSUMER s g {name}"));
+        }
+        until_caught_up(&mut theirs, &mut ours);
+        let told = theirs.ask("XINFO CONSUMERS s g");
+        let idle_ms: Vec<i64> = told.list().iter().filter_map(|it| it.list()[5].int()).collect();
+        assert_eq!(idle_ms.len(), 5, "{told}");
+        let is_recent = |it: &i64| (0..SECONDS_MAX * 1000).contains(it);
+        assert!(idle_ms.iter().all(is_recent), "{told}");
+    }
+}

@@ -354,7 +354,8 @@ pub fn replayed(mut engine: Engine, stream: &[u8]) -> Engine {
             b"PING" | b"MULTI" | b"EXEC" | b"REPLCONF" | b"PUBLISH" | b"SPUBLISH" => {}
             _ => {
                 let (mut effects, mut reply) = (Effects::default(), Reply::default());
-                engine.repeat(db, request, &mut effects, &mut reply).expect("it can be repeated");
+                let done = engine.repeat(db, WallMs(0), request, &mut effects, &mut reply);
+                done.expect("it can be repeated");
             }
         }
         rest = &rest[consumed..];

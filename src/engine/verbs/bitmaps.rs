@@ -6,7 +6,7 @@ mod field;
 mod place;
 
 use self::bits::{Span, Unit};
-use self::place::{offset, write};
+use self::place::{Change, offset, write};
 use super::strings::SET;
 use crate::base::number::parse_i64;
 use crate::command::Arity::{AtLeast, Exactly};
@@ -105,7 +105,8 @@ fn setbit(
     let old_len = old.map_or(0, <[u8]>::len);
     let len = old_len.max(place + 1);
     let has_changed = old_len < len || was_set != is_set;
-    write(&mut db, key, (len, has_changed), effects, |it| {
+    let what = Change { len, has_changed, is_told: has_changed };
+    write(&mut db, key, what, effects, |it| {
         if is_set {
             it[place] |= mask;
         } else {
@@ -207,7 +208,8 @@ fn bitop(
     let sources = args.rest();
     let mut len = 0;
     for source in sources.clone() {
-        len = len.max(db.string(source)?.map_or(0, <[u8]>::len));
+        let found = args.env.looked(source, db.used(source));
+        len = len.max(found.map_or(Ok(0), |it| it.as_string().map(<[u8]>::len))?);
     }
     reply.count(len);
     if len == 0 {

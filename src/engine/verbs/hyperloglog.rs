@@ -78,6 +78,11 @@ fn found<'e>(db: Db<'e>, key: &[u8]) -> Result<Option<&'e [u8]>, Fault> {
     db.get(key).map(bytes_of).transpose()
 }
 
+/// As [`found`], of what is about to be changed: nobody hears of a miss.
+fn found_to_change<'e>(db: Db<'e>, key: &[u8]) -> Result<Option<&'e [u8]>, Fault> {
+    db.peek(key).inspect(|it| db.touch(it)).map(bytes_of).transpose()
+}
+
 fn bytes_of(slot: &KeySlot) -> Result<&[u8], Fault> {
     let string = slot.as_string()?;
     if registers::is_valid(string) {
@@ -88,9 +93,7 @@ fn bytes_of(slot: &KeySlot) -> Result<&[u8], Fault> {
 
 /// Stores these bytes in the place of a HyperLogLog, which keeps its lifetime.
 fn store(engine: &mut Engine, args: &Args<'_>, key: &[u8], bytes: Vec<u8>, effects: &mut Effects) {
-    let mut db = engine.db_mut(args);
-    let stored = db.put_hyperloglog(key, bytes);
-    db.event(CHANGED, key);
+    let stored = engine.db_mut(args).put_hyperloglog(key, bytes);
     effects.as_sent_with(Some(stored));
 }
 
@@ -102,7 +105,7 @@ fn pfadd(
 ) -> Result<(), Fault> {
     let key = args.next()?;
     let (elements, mut seen) = (args.rest(), 0);
-    let old = found(engine.db(&args), key)?;
+    let old = found_to_change(engine.db(&args), key)?;
     if let Some(old) = old {
         // Most elements have been seen before, and then there is nothing to change.
         for element in elements.clone() {
@@ -136,6 +139,7 @@ fn pfadd(
         }
         registers::forget_count(&mut bytes);
         store(engine, &args, key, bytes, effects);
+        engine.db_mut(&args).event(CHANGED, key);
     }
     reply.int(1);
     Ok(())
@@ -185,7 +189,7 @@ fn pfmerge(
             all.merge(bytes)?;
         }
     }
-    let mut bytes = found(db, key)?.map_or_else(registers::empty, <[u8]>::to_vec);
+    let mut bytes = found_to_change(db, key)?.map_or_else(registers::empty, <[u8]>::to_vec);
     if becomes_dense {
         bytes = dense_of(&bytes)?;
     }
@@ -195,6 +199,7 @@ fn pfmerge(
     }
     registers::forget_count(&mut bytes);
     store(engine, &args, key, bytes, effects);
+    engine.db_mut(&args).event(CHANGED, key);
     reply.ok();
     Ok(())
 }
@@ -207,7 +212,7 @@ fn pfdebug(
 ) -> Result<(), Fault> {
     let (word, key) = (args.next()?, args.next()?);
     let missing = Fault::Static("ERR The specified key does not exist");
-    let bytes = found(engine.db(&args), key)?.ok_or(missing)?;
+    let bytes = found_to_change(engine.db(&args), key)?.ok_or(missing)?;
     let is = |it: &str| word.eq_ignore_ascii_case(it.as_bytes());
     let (gets, becomes_dense) = (is("GETREG"), is("TODENSE"));
     if gets || becomes_dense {

@@ -112,10 +112,11 @@ pub fn find_for(request: Request<'_>) -> Option<Found> {
 
 impl Engine {
     /// Repeats a command of the stream at a replica, which hides nothing and deletes nothing by
-    /// itself.
+    /// itself. `at` is the time that it is: for what the stream does not say the time of.
     pub fn repeat(
         &mut self,
         db: usize,
+        at: WallMs,
         request: Request<'_>,
         spoken: &mut Effects,
         reply: &mut Reply,
@@ -124,6 +125,7 @@ impl Engine {
         let Found { row, words, .. } = find_for(request).ok_or(UNKNOWN)?;
         let Some(verb) = row.run.write_verb() else { return Ok(()) };
         let env = CallEnv::new(WallMs::NEVER_EXPIRES, 0);
+        env.repeated_at.set(at);
         spoken.begin(db);
         verb(self, Args::new(request, words, db, &env), spoken, reply)
     }

@@ -418,7 +418,7 @@ fn assert_same(set: &ReplicaSet) {
             b"MULTI" | b"EXEC" | b"PING" => {}
             _ => {
                 let (mut effects, mut reply) = (Effects::default(), Reply::default());
-                engine.repeat(db, request, &mut effects, &mut reply).unwrap();
+                engine.repeat(db, WallMs(0), request, &mut effects, &mut reply).unwrap();
             }
         }
     });

@@ -6,6 +6,7 @@
 
 mod watched;
 
+use entourage::base::time::WallMs;
 use entourage::engine::rdb::functions::{dump, texts};
 use entourage::engine::rdb::{Writer, checksum};
 use entourage::engine::{Effects, Engine, Thresholds};
@@ -30,7 +31,7 @@ fn payload_of(mut body: Vec<u8>) -> Vec<u8> {
 fn restored(payload: &[u8]) -> Option<Engine> {
     let (mut engine, mut effects) = (Engine::new(1, Thresholds::default()), Effects::default());
     let request = OwnedRequest::of([b"FUNCTION".as_slice(), b"RESTORE", payload]);
-    let done = engine.repeat(0, request.borrow(), &mut effects, &mut Reply::default());
+    let done = engine.repeat(0, WallMs(0), request.borrow(), &mut effects, &mut Reply::default());
     done.ok().map(|_| engine)
 }
 

@@ -1,6 +1,6 @@
 //! BITFIELD: integers of 1 to 64 bits anywhere within a string.
 
-use super::place::{OFFSET, check_offset, write};
+use super::place::{Change, OFFSET, check_offset, write};
 use crate::base::number::parse_i64;
 use crate::command::{Args, Fault};
 use crate::engine::{Effects, Engine};
@@ -83,22 +83,30 @@ pub fn bitfield(
     let mut db = engine.db_mut(&args);
     let string = db.string(key)?.unwrap_or_default();
     let mut draft = Draft { string, changed: BTreeMap::new() };
+    let (mut writes, mut differs) = (false, false);
     reply.array(operations.len());
     for it in &operations {
+        let old = draft.read(it.at, it.encoding.bits);
         match draft.does(it) {
-            Some(answer) => reply.int(answer),
+            Some(answer) => {
+                reply.int(answer);
+                writes |= it.act != Act::Get;
+                differs |= draft.read(it.at, it.encoding.bits) != old;
+            }
             None => reply.null(),
         }
     }
     // Up to its last write the string is there, whatever comes of that.
-    let writes = operations.iter().filter(|it| it.act != Act::Get);
-    let end = writes.map(|it| (it.at + u64::from(it.encoding.bits) - 1) / 8 + 1).max();
+    let all = operations.iter().filter(|it| it.act != Act::Get);
+    let end = all.map(|it| (it.at + u64::from(it.encoding.bits) - 1) / 8 + 1).max();
     let old_len = string.len();
     let len = end.map_or(old_len, |it| old_len.max(it as usize));
     let changed = draft.changed;
-    let has_changed = old_len < len || changed.iter().any(|(at, byte)| string[*at] != *byte);
+    // Redis tells of what its operations have done, though it be undone by the next.
+    let has_changed = old_len < len || differs;
     if end.is_some() {
-        write(&mut db, key, (len, has_changed), effects, |it| {
+        let is_told = differs || writes && old_len < len;
+        write(&mut db, key, Change { len, has_changed, is_told }, effects, |it| {
             changed.iter().for_each(|(at, byte)| it[*at] = *byte);
         })?;
     }

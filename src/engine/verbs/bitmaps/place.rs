@@ -22,12 +22,23 @@ pub fn check_offset(args: &Args<'_>, offset: u64) -> Result<u64, Fault> {
     if offset / 8 < most { Ok(offset) } else { Err(OFFSET) }
 }
 
-/// Writes bits in the string at `key`, which has `len` bytes then, clear where it had none. It
-/// becomes `raw` even if the bits turn out to be those that are there; then nothing is raised.
+/// What a command does to a string.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Change {
+    /// How many bytes the string has then.
+    pub len: usize,
+    /// Whether its bytes are others, or more.
+    pub has_changed: bool,
+    /// Whether an event is raised.
+    pub is_told: bool,
+}
+
+/// Writes bits in the string at `key`, clear where it had none. It becomes `raw` even if the bits
+/// turn out to be those that are there.
 pub fn write(
     db: &mut DbMut<'_>,
     key: &[u8],
-    (len, has_changed): (usize, bool),
+    Change { len, has_changed, is_told }: Change,
     effects: &mut Effects,
     change: impl FnOnce(&mut [u8]),
 ) -> Result<(), Fault> {
@@ -35,11 +46,8 @@ pub fn write(
     if is_raw && !has_changed {
         return Ok(());
     }
-    let shared = db.change_string(key, len, |it| {
-        it.resize(len, 0);
-        change(it);
-    })?;
-    if has_changed {
+    let shared = db.change_string(key, len, change)?;
+    if is_told {
         db.event(CHANGED, key);
     }
     effects.as_sent_with(shared);

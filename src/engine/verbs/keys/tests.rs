@@ -236,7 +236,8 @@ impl Pair {
             if shared.is_empty() {
                 let owned = OwnedRequest::of(&words);
                 let (mut spoken, mut reply) = (Effects::default(), Reply::default());
-                let repeated = self.follower.repeat(db, owned.borrow(), &mut spoken, &mut reply);
+                let (at, request) = (WallMs(0), owned.borrow());
+                let repeated = self.follower.repeat(db, at, request, &mut spoken, &mut reply);
                 repeated.expect("the stream can be repeated");
             }
         }

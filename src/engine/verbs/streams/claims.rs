@@ -187,6 +187,7 @@ fn xclaim(
 ) -> Result<(), Fault> {
     let place = Place { key: args.next()?, group: args.next()? };
     let (name, idle) = (args.next()?, args.next()?);
+    engine.db(&args).get(place.key);
 
     let all = &mut args;
     let request = *all;
@@ -233,6 +234,8 @@ fn xautoclaim(
     const BAD_COUNT: Fault = Fault::Static("ERR COUNT must be > 0");
     let place = Place { key: args.next()?, group: args.next()? };
     let (name, idle, start) = (args.next()?, args.next()?, args.next()?);
+    // Before its other words are read, as in Redis: a miss is told also of what is refused then.
+    engine.db(&args).get(place.key);
     let min_idle_ms = min_idle(idle, "XAUTOCLAIM")?;
     let start = first_bound(start)?;
     let (mut count, mut only_ids) = (COUNT, false);

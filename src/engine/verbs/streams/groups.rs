@@ -241,7 +241,7 @@ fn create_consumer(
 ) -> Result<(), Fault> {
     let (key, name, consumer) = (args.next()?, args.next()?, args.next()?);
 
-    let now = args.now();
+    let now = args.created_at();
     let is_new = change(engine, &args, (key, name), |group, _| {
         let is_new = group.create_consumer(consumer, now).is_some();
         Ok((is_new, usize::from(is_new)))

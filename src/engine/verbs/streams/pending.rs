@@ -44,6 +44,7 @@ fn xack(
 ) -> Result<(), Fault> {
     let (key, name, ids) = (args.next()?, args.next()?, args.rest());
 
+    engine.db(&args).get(key);
     let mut db = engine.db_mut(&args);
     let acked = db.change_for(key, HeardBy::Nobody, |stream: &mut Stream, _| {
         let Some(group) = stream.groups.get_mut(name) else { return Ok((0, 0)) };

@@ -1,9 +1,8 @@
 //! Commands of streams at a bare engine.
 
 use crate::base::time::WallMs;
-use crate::engine::Engine;
-use crate::engine::Thresholds;
 use crate::engine::verbs::check::{Bench, check};
+use crate::engine::{Engine, Stream, Thresholds};
 use crate::resp::{OwnedRequest, Protocol, Reply};
 
 #[test]
@@ -139,10 +138,26 @@ fn effects_make_the_same_elsewhere() {
                 }
             };
             let owned = OwnedRequest::of(&words);
-            other.repeat(0, owned.borrow(), &mut spoken, &mut reply).expect("it can be repeated");
+            let repeated = other.repeat(0, WallMs(9), owned.borrow(), &mut spoken, &mut reply);
+            repeated.expect("it can be repeated");
         }
         assert_eq!(bench.engine.digest(WallMs(0)), other.digest(WallMs(0)), "{line}");
     }
+}
+
+#[test]
+fn a_consumer_has_come_to_be_when_its_creation_was_repeated() {
+    let mut other = Engine::new(7, Thresholds::default());
+    let (mut spoken, mut reply) = (Default::default(), Reply::default());
+    for line in ["XADD k 1-1 f v", "XGROUP CREATE k g 0", "XGROUP CREATECONSUMER k g c"] {
+        let owned = OwnedRequest::of(crate::engine::verbs::check::words(line));
+        let done = other.repeat(0, WallMs(9), owned.borrow(), &mut spoken, &mut reply);
+        done.expect("it can be repeated");
+    }
+    let slot = other.view(0, WallMs(10)).peek(b"k").expect("just added");
+    let stream = slot.as_collection::<Stream>().expect("a stream");
+    let consumers = stream.groups.get(b"g").expect("just created").consumers();
+    assert_eq!(consumers.iter().map(|it| it.1.seen_ms).collect::<Vec<_>>(), [9]);
 }
 
 #[test]

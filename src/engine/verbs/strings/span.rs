@@ -39,7 +39,9 @@ pub(super) fn append(
         None => (more.len(), Some(db.put_string(key, more, None))),
         Some(old) => {
             let len = checked_len(&args, old.len(), more.len())?;
-            (len, db.change_string(key, len, |it| it.extend_from_slice(more))?)
+            let old_len = old.len();
+            let change = |it: &mut [u8]| it[old_len..].copy_from_slice(more);
+            (len, db.change_string(key, len, change)?)
         }
     };
     db.event(Event::string("append"), key);
@@ -66,10 +68,7 @@ pub(super) fn setrange(
     }
     let end = checked_len(&args, offset, value.len())?;
     let len = end.max(old_len);
-    let shared = db.change_string(key, len, |it| {
-        it.resize(len, 0);
-        it[offset..end].copy_from_slice(value);
-    })?;
+    let shared = db.change_string(key, len, |it| it[offset..end].copy_from_slice(value))?;
     db.event(Event::string("setrange"), key);
     effects.as_sent_with(shared);
     reply.count(len);

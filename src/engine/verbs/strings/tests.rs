@@ -240,7 +240,8 @@ fn repeat(bench: &Bench, body: &EffectBody, sent: &[Vec<u8>], replica: &mut Benc
     }
     let owned = OwnedRequest::of(&spoken);
     let mut reply = Reply::default();
-    let ran = replica.engine.repeat(0, owned.borrow(), &mut replica.effects, &mut reply);
+    let at = WallMs(0);
+    let ran = replica.engine.repeat(0, at, owned.borrow(), &mut replica.effects, &mut reply);
     assert!(ran.is_ok(), "{spoken:?}");
 }
 
