@@ -5,7 +5,7 @@ use crate::resp::Protocol;
 /// The steps of a call that may have taken long.
 pub const LONG_CALL: u32 = super::limits::STEPS_PER_TICK;
 /// The steps of a call that has not.
-pub const SHORT_CALL: u32 = 1_000;
+pub const SHORT_CALL: u32 = 300;
 
 /// Whether a script goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
