@@ -97,7 +97,7 @@ fn processes_take_each_others_place_and_nobody_is_refused_and_nothing_is_lost() 
     let mut serving = process(&dir, "0", &[]);
     until_up(port);
     // Of a process that was killed: no number is as high as this.
-    let left = dir.join(format!("{UPGRADE}.{}", i32::MAX));
+    let left = dir.join(&format!("{UPGRADE}.{}", i32::MAX));
     drop(UnixListener::bind(&left).unwrap());
     let stop = AtomicBool::new(false);
     let (dir, stop) = (&dir, &stop);
