@@ -5,6 +5,7 @@ mod alerts;
 mod members;
 mod observed;
 mod process;
+mod row;
 mod seen;
 mod stream;
 mod upstream;
@@ -12,26 +13,11 @@ mod upstream;
 use super::context::Table;
 use super::observed as with_snapshot;
 use super::verbs::members::all_nodes;
-use crate::metrics::exposition::{Exposition, Kind, Metric, Samples};
+use crate::metrics::exposition::{Exposition, Kind, Metric};
 use crate::runtime::clock;
 use crate::state::Server;
+use row::{Row, row};
 use seen::Seen;
-
-/// A metric, with what tells its samples.
-struct Row {
-    metric: Metric,
-    tell: fn(&Seen<'_>, &mut Samples<'_>),
-}
-
-const fn row(
-    name: &'static str,
-    kind: Kind,
-    labels: &'static [&'static str],
-    help: &'static str,
-    tell: fn(&Seen<'_>, &mut Samples<'_>),
-) -> Row {
-    Row { metric: Metric { name, kind, labels, help }, tell }
-}
 
 use Kind::{Counter, Gauge, Histogram};
 

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::resp::Protocol;
-use crate::runtime::clock::mono_ns;
 
 /// Counts, and answers what it was asked.
 #[derive(Default)]
@@ -10,9 +9,6 @@ struct Counter {
     calls: i64,
     ticks_left: Option<u32>,
     steps: u64,
-    /// When it was looked at last, in ns, and the longest time between two looks.
-    looked_ns: Option<u64>,
-    longest_ms: u64,
     logged: Vec<String>,
 }
 
@@ -20,7 +16,7 @@ impl Host for Counter {
     fn call(&mut self, argv: &[&[u8]], protocol: Protocol, reply: &mut Vec<u8>) -> u32 {
         self.calls += 1;
         if argv[0] == b"begin" {
-            (self.ticks_left, self.longest_ms) = (Some(5), 0);
+            self.ticks_left = Some(5);
         }
         let answer: &[u8] = match (argv[0], protocol) {
             (b"begin", _) => b"+OK\r\n",
@@ -47,10 +43,6 @@ impl Host for Counter {
     fn set_replication(&mut self, _: u8) {}
     fn tick(&mut self, steps: u64) -> Tick {
         self.steps += steps;
-        let now_ns = mono_ns();
-        let gap_ms = self.looked_ns.map_or(0, |it| (now_ns - it) / 1_000_000);
-        self.looked_ns = Some(now_ns);
-        self.longest_ms = self.longest_ms.max(gap_ms);
         match &mut self.ticks_left {
             Some(0) => Tick::Stop,
             Some(left) => {
@@ -180,21 +172,17 @@ const NATIVE_WORK: &[&str] = &[
 
 #[test]
 fn native_work_is_looked_at_again_and_again() {
-    let mut slow = Vec::new();
     for text in NATIVE_WORK {
         let mut interpreter = Interpreter::new(Purpose::Scripts, About::default());
         let mut host = Counter::default();
-        // What it works on is made before.
+        // What it works on is made before. Who is not looked at goes on for ever, or for minutes.
         let text = match text.split_once(" while ") {
             Some((made, work)) => format!("{made} redis.call('begin') while {work}"),
             None => format!("redis.call('begin') {text}"),
         };
         let answer = answer_of(&mut interpreter, &mut host, &text);
         assert!(answer.starts_with("-ERR Script killed by user"), "{text}: {answer}");
-        // A debug build on a busy machine is slow. What was not counted took minutes.
-        slow.extend((10_000 < host.longest_ms).then(|| format!("{} ms: {text}", host.longest_ms)));
     }
-    assert!(slow.is_empty(), "{slow:#?}");
 }
 
 #[test]
