@@ -132,9 +132,14 @@ fn clients_that_are_closed_for_what_they_send_are_counted_in_few_lines() {
         assert!(wire.is_closed());
     };
     (0..CLIENTS).for_each(|_| close_one());
-    std::thread::sleep(Duration::from_millis(1100));
+    let all_told = |all: u64| {
+        until("the log to tell of all", || {
+            (counted(&server, "query-buffer-limit") == all).then_some(())
+        });
+    };
+    all_told(CLIENTS);
     close_one();
-    assert_eq!(counted(&server, "query-buffer-limit"), CLIENTS + 1, "{}", server.said());
+    all_told(CLIENTS + 1);
     assert!(lines(&server, "query-buffer-limit").len() < CLIENTS as usize / 2);
 }
 
