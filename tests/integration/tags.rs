@@ -160,11 +160,21 @@ fn a_transactions_tag_stands_before_all_of_it() {
     follows(&mut wire, "+OK\r\n+QUEUED\r\n+QUEUED\r\n");
     assert_eq!(tag(&mut wire), "because=write level=null steps= member=n1 behind-bytes=:0 token");
     follows(&mut wire, "*2\r\n+OK\r\n$1\r\n1\r\n+PONG\r\n+OK\r\n+QUEUED\r\n");
+    // Reads alone are one read, at a replica.
+    let told = tag(&mut wire);
+    assert!(told.starts_with("because=fresh-") && told.contains("level=global"), "{told}");
+    assert!(!told.contains("member=n1"), "{told}");
+    follows(&mut wire, "*1\r\n$1\r\n1\r\n");
+    for line in ["MULTI", "GET a", "TIME", "EXEC"] {
+        send(&mut wire, line);
+    }
+    follows(&mut wire, "+OK\r\n+QUEUED\r\n+QUEUED\r\n");
     assert_eq!(
         tag(&mut wire),
         "because=transaction level=null steps= member=n1 behind-bytes=:0 token"
     );
-    follows(&mut wire, "*1\r\n$1\r\n1\r\n");
+    follows(&mut wire, "*2\r\n$1\r\n1\r\n");
+    wire.read();
     for line in ["MULTI", "HELLO 2", "GET a", "EXEC", "GET a"] {
         send(&mut wire, line);
     }
