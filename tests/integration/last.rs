@@ -90,6 +90,7 @@ fn it_tells_of_transactions_within_and_behind_them() {
     assert_eq!(told(&answers[1]), "transaction nil - n1");
     assert_eq!(told(&answers[3]), "write nil - n1");
     assert_eq!(last(&mut wire), "write nil - n1");
+    assert_eq!(wire.ask("WAIT 2 0").int(), Some(2));
     send(&mut wire, &["MULTI", "GET a", "EXEC", "PROXY LAST", "MULTI", "PROXY LAST", "DISCARD"]);
     let answers = wire.read_many(7);
     let reads_alone = told(&answers[3]);

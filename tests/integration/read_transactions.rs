@@ -39,6 +39,7 @@ fn reads_alone_go_to_a_replica_that_has_all_and_everything_else_to_the_master() 
     assert_eq!(last(&mut wire).1, "n1", "one of them would write");
     for round in 0..100 {
         ok(&mut wire, &format!("SET a {round}"));
+        assert_eq!(wire.ask("WAIT 2 0").int(), Some(2));
         let answers = exec(&mut wire, &["GET a", "LLEN a", "EXISTS a b"]);
         let [get, wrong, exists] = answers.list() else { panic!("{answers}") };
         assert_eq!((get.string(), exists.int()), (round.to_string(), Some(1)));
