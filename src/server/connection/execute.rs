@@ -50,9 +50,7 @@ impl<'r> Execution<'r> {
             own_comes_behind: false,
         }
     }
-}
 
-impl Execution<'_> {
     /// Answers so far.
     pub fn answers(&self) -> usize {
         self.answers
@@ -79,11 +77,10 @@ impl Published {
     }
 }
 
-/// Where a queued command was served, for one behind it that asks.
-fn last_within(transaction: &Transaction<'_, '_>) -> LastReply {
-    let has_changed = transaction.effects() != 0;
+/// Where a transaction was served, or a command within one, for a command behind it that asks.
+fn last_at(master: MemberId, has_changed: bool) -> LastReply {
     let because = if has_changed { Reason::Write } else { Reason::Transaction };
-    LastReply::of_master(transaction.member().id, RouteId::NONE, because)
+    LastReply::of_master(master, RouteId::NONE, because)
 }
 
 /// What looks at a member that somebody holds for long.
@@ -136,8 +133,7 @@ impl Caller {
         self.note_execution(began_ns, context);
         done?;
         self.replies.out.close_array(mark, execution.answers);
-        let because = if has_write(queue) { Reason::Write } else { Reason::Transaction };
-        self.session.last = LastReply::of_master(context.set.master(), RouteId::NONE, because);
+        self.session.last = last_at(context.set.master(), has_write(queue));
         let later = std::mem::take(&mut execution.later);
         if !later.is_empty() {
             context.actions.push(Action::Later(later));
@@ -179,7 +175,8 @@ impl Caller {
                     (_, Some(verb)) => {
                         let outcome =
                             caller.call(command, verb, request, context, transaction, execution);
-                        caller.session.last = last_within(transaction);
+                        let has_changed = transaction.effects() != 0;
+                        caller.session.last = last_at(transaction.member().id, has_changed);
                         outcome
                     }
                     (Handler::Script(run), _) => {
@@ -237,8 +234,7 @@ impl Caller {
             // As one that another had published: no read at any level is older from here on.
             self.session.heard(end, &self.history, end);
         }
-        let because = if has_changed { Reason::Write } else { Reason::Transaction };
-        self.session.last = LastReply::of_master(context.set.master(), RouteId::NONE, because);
+        self.session.last = last_at(context.set.master(), has_changed);
         outcome.map(|()| has_changed)
     }
 

@@ -1,19 +1,18 @@
 //! A transaction that only reads: one read at one member, of all that is queued, at one offset.
 
-use super::batch::{BatchContext, LockCache, elements};
+use super::batch::{BatchContext, LockCache};
 use super::call::Call;
 use super::caller::Caller;
 use super::execute::{Execution, verb_of};
 use super::read::{ReadAt, ReadRun};
 use super::transaction::QueuedReads;
-use crate::base::ids::{CommandId, RouteId};
-use crate::base::lowered::long_elements;
+use crate::base::ids::RouteId;
 use crate::command::{Args, Fault, Flags, ReadIn};
 use crate::commands::{Command, Outcome, table};
 use crate::engine::ReadVerb;
 use crate::metrics::Label;
 use crate::node::{ReadGuard, Verb};
-use crate::resp::{OwnedRequest, Request};
+use crate::resp::Request;
 use crate::session::Queue;
 
 impl Caller {
@@ -70,8 +69,9 @@ impl Caller {
         else {
             return Ok(None);
         };
-        let db = self.session.db;
-        let done = match !works_long && self.are_reads_long(&reads.queue, &guard, context) {
+        let (db, env) = (self.session.db, &context.scratch.env);
+        let is_long = || self.is_queue_too_long(&reads.queue, guard.engine(), env);
+        let done = match !works_long && is_long() {
             true => Ok(Outcome::Long),
             false => {
                 let read_in = if is_master { ReadIn::Master(db) } else { ReadIn::Replica(db) };
@@ -89,20 +89,6 @@ impl Caller {
             }
         }
         done.map(Some)
-    }
-
-    fn are_reads_long(
-        &self,
-        queue: &Queue,
-        guard: &ReadGuard<'_>,
-        context: &BatchContext<'_, '_>,
-    ) -> bool {
-        let of_command = |(id, request): &(CommandId, OwnedRequest)| {
-            let (command, env) = (table().get(*id), &context.scratch.env);
-            let args = Args::new(request.borrow(), command.words, self.session.db, env);
-            elements(command, guard.engine(), args)
-        };
-        long_elements() < queue.commands.iter().map(of_command).fold(0, usize::saturating_add)
     }
 
     /// Answers each, and all as one. Fails only when the whole does.

@@ -19,8 +19,9 @@ use crate::base::ids::{CommandId, MemberId};
 use crate::base::lowered::long_elements;
 use crate::base::time::MonoUs;
 use crate::command::codes::{self, LINK_DOWN, LOADING};
-use crate::command::{Args, Fault, Flags};
+use crate::command::{Args, CallEnv, Fault, Flags};
 use crate::commands::{Command, Handler, Outcome, table};
+use crate::engine::Engine;
 use crate::node::{DiskTrouble, PauseMode, View, Writes};
 use crate::resp::{OwnedRequest, Protocol, Request};
 use crate::session::Queue;
@@ -245,21 +246,18 @@ impl Caller {
         }
         let is_within = context.scratch.is_within && !context.scratch.works_long;
         let runs_scripts = || queue.commands.iter().any(|it| table().get(it.0).runs_script());
-        let is_long = self.is_queue_too_long(queue, context) || is_within && runs_scripts();
+        let (works_long, env) = (context.scratch.works_long, &context.scratch.env);
+        let engine = context.locks.writing().engine();
         // Somebody else may take the master in the midst of it, and hold it for ever.
-        let is_long = is_long || !context.scratch.works_long && looks_at_members(queue);
-        if is_long { Err(NotNow::Long) } else { Ok(()) }
+        let is_long =
+            !works_long && (self.is_queue_too_long(queue, engine, env) || looks_at_members(queue));
+        if is_long || is_within && runs_scripts() { Err(NotNow::Long) } else { Ok(()) }
     }
 
-    /// Whether any of the queued commands is long.
-    fn is_queue_too_long(&self, queue: &Queue, context: &mut BatchContext<'_, '_>) -> bool {
-        if context.scratch.works_long {
-            return false;
-        }
-        let engine = context.locks.writing().engine();
+    /// Whether the queued commands together are long, by estimate.
+    pub fn is_queue_too_long(&self, queue: &Queue, engine: &Engine, env: &CallEnv) -> bool {
         let of_command = |(id, request): &(CommandId, OwnedRequest)| {
             let command = table().get(*id);
-            let env = &context.scratch.env;
             let args = Args::new(request.borrow(), command.words, self.session.db, env);
             let copies = |it: &Command| engine.is_walked() && it.is_write(args.request());
             let copied = match copies(command) {

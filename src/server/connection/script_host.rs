@@ -10,6 +10,7 @@ use super::execute::{Execution, Published, verb_of};
 use super::monitor::CalledBy;
 use super::publish::encoded_words;
 use super::script_call::ScriptCall;
+use super::transaction::LOCKS_ANY;
 use crate::base::ids::{MemberId, RouteId};
 use crate::base::limits::{SCRIPT_GONE_US, SCRIPT_TURN_EVERY_US, SCRIPT_US_MAX};
 use crate::base::lowered::long_elements;
@@ -81,12 +82,6 @@ const TOO_LONG: Fault = Fault::Static("ERR the reply is too long for a script");
 const LOOKS_AT_MEMBERS: Fault = Fault::Static(
     "ERR This command looks at members, and a script holds one of them: call it outside of scripts",
 );
-
-/// What a session command must not do within a script.
-const LOOKS: Flags = Flags::LOCKS_MASTER
-    .union(Flags::LOCKS_MEMBERS)
-    .union(Flags::CHANGES_MEMBERS)
-    .union(Flags::APART);
 
 impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
     /// Before a script's first call.
@@ -225,7 +220,7 @@ impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
         verb: SessionVerb,
         request: Request<'_>,
     ) -> Result<(), Fault> {
-        if command.spec.flags.intersects(LOOKS) && !is_of_no_member(command, request) {
+        if command.spec.flags.intersects(LOCKS_ANY) && !is_of_no_member(command, request) {
             return Err(LOOKS_AT_MEMBERS);
         }
         let ScriptHost { caller, context, at, .. } = self;

@@ -10,6 +10,12 @@ use crate::commands::{Command, Handler, Outcome, table};
 use crate::resp::Request;
 use crate::session::{LastReply, Queue};
 
+/// What a session command must not do while its caller holds a member.
+pub const LOCKS_ANY: Flags = Flags::LOCKS_MASTER
+    .union(Flags::LOCKS_MEMBERS)
+    .union(Flags::CHANGES_MEMBERS)
+    .union(Flags::APART);
+
 /// A queue of reads alone, and the route that all of them are on.
 pub struct QueuedReads {
     /// The reads.
@@ -32,14 +38,10 @@ pub fn has_write(queue: &Queue) -> bool {
 /// members, or changes what they are, cannot: it must find them unlocked, and the log complete.
 /// Then EXEC is several transactions.
 pub fn runs_within(command: &Command) -> bool {
-    const LOCKS: Flags = Flags::LOCKS_MASTER
-        .union(Flags::LOCKS_MEMBERS)
-        .union(Flags::CHANGES_MEMBERS)
-        .union(Flags::APART);
     const CHANGES_ROLES: [&str; 4] = ["proxy|node", "replicaof", "slaveof", "shutdown"];
     match command.handler {
         Handler::Session(_) => {
-            !command.spec.flags.intersects(LOCKS) && !CHANGES_ROLES.contains(&&*command.name)
+            !command.spec.flags.intersects(LOCKS_ANY) && !CHANGES_ROLES.contains(&&*command.name)
         }
         _ => true,
     }
