@@ -1,7 +1,9 @@
 //! The listener of the status page with real sockets: what it answers, to whom, and what it bears.
 
 use crate::support::on_disk::refused;
-use crate::support::{Server, Site, info_field, node, ok, order, read_answer, until, words};
+use crate::support::{
+    Server, Site, info_field, node, ok, order, read_answer, until, until_running, words,
+};
 use serde_json::Value as Json;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -432,11 +434,9 @@ fn each_protocol_at_the_others_port_is_refused() {
 #[test]
 fn it_answers_while_a_command_holds_the_master() {
     let site = Site::with("", "[server]\nenable-debug-command = 'yes'\n");
-    let mut wire = site.server.dial();
-    wire.cmd(&["EVAL", "return 1", "0"]);
-    let mut long = site.server.dial();
-    let endless = "while true do end";
-    long.send(&[words(&["EVAL", endless, "0"])]);
+    let (mut wire, mut long) = (site.server.dial(), site.server.dial());
+    long.send(&[words(&["EVAL", "while true do end", "0"])]);
+    until_running(&mut wire);
     for path in ["/health", "/ready", "/api/v1/status", "/api/v1/clients"] {
         assert_eq!(site.get(path).status, 200, "{path}");
     }

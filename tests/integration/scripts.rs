@@ -3,7 +3,7 @@
 //! `differential`.
 
 use crate::support::on_disk::{self, AOF, Dir};
-use crate::support::{Server, Value, Wire, ok, others, until, words};
+use crate::support::{Server, Value, Wire, ok, others, until, until_running, words};
 use std::time::Instant;
 
 const ENDLESS: &[&str] = &["EVAL", "while true do end", "0"];
@@ -25,13 +25,6 @@ fn fill(wire: &mut Wire, count: usize) {
         let mset: Vec<String> = std::iter::once("MSET".to_owned()).chain(keys).collect();
         assert_eq!(wire.cmd(&mset).string(), "OK");
     }
-}
-
-/// Waits until a script of this client has run for so long that others can tell.
-fn until_running(operator: &mut Wire) {
-    until("the script to hold its member", || {
-        others(operator).iter().any(|it| it.contains(" cmd=eval")).then_some(())
-    });
 }
 
 fn last_member(wire: &mut Wire) -> String {

@@ -24,6 +24,15 @@ pub fn until_alone(wire: &mut Wire) {
     until("all other clients to be gone", || others(wire).is_empty().then_some(()));
 }
 
+/// Waits until a script of another client has run for so long that others can tell. FUNCTION KILL
+/// lets it go on: it is no function.
+pub fn until_running(operator: &mut Wire) {
+    until("the script to hold its member", || {
+        let told = operator.ask("FUNCTION KILL").string();
+        (!told.starts_with("NOTBUSY")).then_some(())
+    });
+}
+
 /// Who waits for a key at `ours` is served when `other` pushes, and `gone`, which hangs up as it
 /// waits, leaves nothing behind: neither there nor at the server behind it, which `theirs` asks.
 pub fn waits_are_served(ours: &mut Wire, other: &mut Wire, mut gone: Wire, theirs: &mut Wire) {

@@ -26,7 +26,9 @@ pub mod upstream;
 pub mod value;
 pub mod wire;
 
-pub use clients::{info_field, others, until_alone, until_blocked, until_unsent, waits_are_served};
+pub use clients::{
+    info_field, others, until_alone, until_blocked, until_running, until_unsent, waits_are_served,
+};
 pub use contents::{contents, hold_the_same, shown, until_caught_up};
 pub use ending::{ENDINGS, Ending, HANG_UPS};
 pub use expect::{ok, starts};
