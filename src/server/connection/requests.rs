@@ -208,6 +208,13 @@ impl Caller {
         if self.server.monitors.are_any() {
             self.show_request(command, request, &outcome);
         }
+        if self.gathered.is_some()
+            && self.session.replies != ReplyMode::On
+            && let Outcome::Answered = outcome
+        {
+            // Its reply is silenced when it comes.
+            outcome = self.send_gathered(context.now).unwrap_or(Outcome::Answered);
+        }
         if let Outcome::Answered = outcome {
             context.served += 1;
             self.silence_reply(command, mark);
