@@ -9,6 +9,7 @@ use super::sent::{Sent, Took};
 use crate::command::codes;
 use crate::commands::Leased;
 use crate::resp::Protocol;
+use crate::runtime::tasks;
 use crate::state::{Client, Forwarded, JobReply, Lease, PrivatePlace, Queued, Server};
 use futures::channel::oneshot::channel;
 use parking_lot::Mutex;
@@ -37,6 +38,12 @@ pub async fn forward_leased(
         }
         (Leased::Kill, _) | (_, None) => None,
     };
+    if let Some(upstream) = &server.upstream {
+        let master = upstream.other_master(None);
+        if tasks::within(upstream.settings.buffer_for, master).await.is_none() {
+            return failed(forwarded, &codes::NO_REAL_MASTER.text());
+        }
+    }
     let remote = server.set.remote();
     let is_of_now = |it: &Lease| remote.as_ref().is_some_and(|remote| remote.address == it.of);
     let lease = server.forwarding.take_lease(client.id);

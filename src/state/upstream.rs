@@ -454,7 +454,7 @@ impl Upstream {
         self.selected.load(Relaxed) & 1 << db.min(63) != 0
     }
 
-    /// Ready once a server is the master that is not this one.
+    /// Ready once a server is the master that is not this one; with `None`, once any is.
     pub async fn other_master(&self, than: Option<MemberId>) {
         loop {
             let news = self.news();

@@ -93,6 +93,7 @@ mod upstream_acks;
 mod upstream_bounds;
 mod upstream_checks;
 mod upstream_choosing;
+mod upstream_clients;
 mod upstream_failover;
 mod upstream_state;
 mod upstream_sticky;

@@ -183,6 +183,7 @@ pub struct Pipeline<W> {
     answered: Option<MonoUs>,
     is_ready: bool,
     is_loading: bool,
+    is_busy: bool,
 }
 
 impl<W> Pipeline<W> {
@@ -238,6 +239,7 @@ impl<W> Pipeline<W> {
             answered: None,
             is_ready: false,
             is_loading: false,
+            is_busy: false,
         }
     }
 
@@ -249,6 +251,11 @@ impl<W> Pipeline<W> {
     /// Whether the server loads its data, by its answer to the last probe.
     pub fn is_loading(&self) -> bool {
         self.is_loading
+    }
+
+    /// Whether the server is busy with a script, by its answer to the last probe.
+    pub fn is_busy(&self) -> bool {
+        self.is_busy
     }
 
     /// Asks how the server stands.
@@ -423,7 +430,10 @@ impl<W> Pipeline<W> {
                 self.is_ready = true;
                 self.stood(Question::Info, reply, epoch);
             }
-            Step::Pinged => self.is_loading = reply.starts_with(b"-LOADING"),
+            Step::Pinged => {
+                self.is_loading = reply.starts_with(b"-LOADING");
+                self.is_busy = reply.starts_with(b"-BUSY");
+            }
             Step::Selected => {
                 self.unselected = reply.starts_with(b"-").then(|| reply.to_vec());
                 if self.unselected.is_some() {

@@ -402,20 +402,9 @@ impl Caller {
         if call.request.len() != 2 || DATABASES <= db || is_known {
             return None;
         }
-        let mut one = self.nothing_yet(context);
-        add_request(&mut one, call.request);
-        one.selects = true;
         self.selects_forwarded = vec![(0, db)];
-        let upstream = GatheredFor {
-            aim: Aim::Master,
-            kind: RunKind::Master { written: 0, wants_place: false },
-            route: RouteId::DEFAULT,
-            because: Reason::AskedMember,
-            acks: None,
-        };
-        let gathered = Gathered::new(one, call.request.to_owned(), Some(upstream));
-        let (job, first) = self.upstream_job(gathered, context.now);
-        Some(Outcome::apart(job, first))
+        // Who shares a connection with others must know which database it is in.
+        Some(self.private(call, context, Leased::Once))
     }
 
     /// This request over a connection of the client's own.

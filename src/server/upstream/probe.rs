@@ -78,6 +78,8 @@ async fn ask_until_it_ends(
         match pipeline.take_reports().pop() {
             _ if pipeline.is_loading() => upstream.failed(member.id, MemberState::Loading),
             Some(report) => upstream.reported(member.id, report, asked_at),
+            // It is there, and tells no more: what is believed of it stays.
+            None if pipeline.is_busy() => {}
             None => {
                 let why = "it does not tell INFO replication".to_owned();
                 upstream.failed(member.id, MemberState::Garbage(why));
