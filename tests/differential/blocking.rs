@@ -1,6 +1,6 @@
-//! Calls that wait for keys, and what serves, disturbs and ends them: drawn steps of several clients,
-//! the same at Entourage and at a Valkey, each when all is at rest behind the one before. Every
-//! reply to every client must be the same, who waits, the keyspace events, and what is left.
+//! Calls that wait for keys, and what serves, disturbs and ends them: drawn steps of several
+//! clients, the same at Entourage and at a Valkey, each when all is at rest behind the one before.
+//! Every reply to every client must be the same, who waits, keyspace events, and what is left.
 
 mod stage;
 mod steps;

@@ -1,15 +1,16 @@
 //! One server with the clients of a schedule, and what can be seen of them when all is at rest.
 
 use super::steps::Step;
-use crate::support::{Server, Value, Wire, Words, info_field, ok, until, until_alone, within, words};
 use crate::support::wire::encode;
+use crate::support::{Server, Value, Wire, Words, info_field, ok, until, until_alone, within, words};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A server that has not come where the other is for so long does not come there.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// What INFO counts of those who wait.
-const COUNTS: [&str; 3] = ["blocked_clients", "total_blocking_keys", "total_blocking_keys_on_nokey"];
+const COUNTS: [&str; 3] =
+    ["blocked_clients", "total_blocking_keys", "total_blocking_keys_on_nokey"];
 /// Keys of types that are restored, and how they come to be.
 const PAYLOADS: [(&str, &str); 4] = [
     ("list", "RPUSH list r1 r2"),
@@ -142,12 +143,13 @@ impl<'s> Stage<'s> {
             self.not_shown = Some(client);
         }
         let is_blocked = self.blocked().contains(&client);
-        self.limited = (!is_blocked && commands.len() == 1).then_some(client);
+        self.limited = is_limited(&commands[0]).then_some(client);
         let client = self.client(client);
         client.owed += answers(commands);
         client.says_more = is_blocked || 1 < commands.len();
         // It may have been killed a moment ago.
-        let _ = client.wire.try_send_raw(&sent.iter().flat_map(|it| encode(it)).collect::<Vec<_>>());
+        let bytes: Vec<u8> = sent.iter().flat_map(|it| encode(it)).collect();
+        let _ = client.wire.try_send_raw(&bytes);
     }
 
     /// A word as it is sent to this server.
@@ -192,13 +194,9 @@ impl<'s> Stage<'s> {
     fn is_quiet(&self) -> bool {
         self.clients.iter().all(|(number, client)| match self.seen.states[number] {
             State::Free => client.owed == 0,
-            State::Blocked => !self.is_limited(*number),
+            State::Blocked => self.limited != Some(*number),
             State::Closed => true,
         })
-    }
-
-    fn is_limited(&self, number: usize) -> bool {
-        self.limited == Some(number)
     }
 
     /// Waits until the same can be seen here.
@@ -280,4 +278,11 @@ fn answers(commands: &[Words]) -> usize {
         }
     }
     count
+}
+
+/// Whether this is the call of a step whose time is soon over.
+fn is_limited(command: &Words) -> bool {
+    let limit = command.windows(2).find(|it| it[0] == b"BLOCK").map(|it| &it[1]);
+    let is_short = |it: &[u8]| it.starts_with(b"0.0");
+    limit.is_some_and(|it| it != b"0") || command.iter().any(|it| is_short(it))
 }

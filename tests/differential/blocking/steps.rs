@@ -247,8 +247,9 @@ impl Draw {
         Draw { random, clients, steps, theme, last_id: 0 }
     }
 
-    /// The next step. What runs behind a wait that has ended runs beside what others have sent: while
-    /// somebody has sent more than its wait, steps are a single command, and no other sends more.
+    /// The next step. What runs behind a wait that has ended runs beside what others have sent:
+    /// while somebody has sent more than its wait, no step is more than one command, and nobody
+    /// else sends more than its wait.
     pub fn step(&mut self, blocked: &[usize], is_busy: bool) -> Step {
         let free: Vec<usize> = (1..self.clients).filter(|it| !blocked.contains(it)).collect();
         let dice = self.random.below(100);
