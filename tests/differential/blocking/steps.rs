@@ -44,6 +44,9 @@ enum Theme {
 
 use Theme::{Lists, SortedSets, Streams};
 
+/// Lines of each theme.
+type Table = &'static [(Theme, &'static [&'static str])];
+
 const KEYS: [&str; 3] = ["a", "b", "c"];
 /// The operator, who never waits, and so many others at least and at most.
 const OTHERS: [u64; 2] = [2, 5];
@@ -51,7 +54,7 @@ const STEPS: [u64; 2] = [8, 40];
 
 /// Calls that wait until they are served. In a line, `|` stands between commands, `@x` and `@y` are
 /// different keys, and the other words with an `@` are in [`Draw::word`].
-const WAITS: &[(Theme, &[&str])] = &[
+const WAITS: Table = &[
     (
         Lists,
         &[
@@ -99,7 +102,7 @@ const LIMITED: &[&str] = &[
 
 /// What fills keys, empties them and reads them. What a store puts in the place of another type
 /// serves who waits for it here, and not at Valkey, so there is nothing in its place.
-const FILLS: &[(Theme, &[&str])] = &[
+const FILLS: Table = &[
     (
         Lists,
         &[
@@ -254,7 +257,8 @@ impl Draw {
         let free: Vec<usize> = (1..self.clients).filter(|it| !blocked.contains(it)).collect();
         let dice = self.random.below(100);
         if dice < 30 && !free.is_empty() {
-            return self.wait(self.one_of(&free), is_busy);
+            let who = self.one_of(&free);
+            return self.wait(who, is_busy);
         }
         if dice < 40 && !blocked.is_empty() {
             let victim = self.one_of(blocked);
@@ -272,7 +276,8 @@ impl Draw {
             77..86 => Step::Say(who, self.transaction(|it| it.several(blocked))),
             86..92 => Step::Say(who, vec![self.script()]),
             92..96 if !free.is_empty() => {
-                Step::Say(self.one_of(&free), self.line_of(SESSION))
+                let who = self.one_of(&free);
+                Step::Say(who, self.line_of(SESSION))
             }
             96..98 if !is_busy => Step::Say(who, [self.single(FILLS), self.single(FILLS)].concat()),
             _ => Step::Say(who, self.single(FILLS)),
@@ -305,8 +310,9 @@ impl Draw {
         }
     }
 
-    fn single(&mut self, table: &[(Theme, &[&str])]) -> Vec<Words> {
-        let commands = self.line_of(self.lines(table));
+    fn single(&mut self, table: Table) -> Vec<Words> {
+        let lines = self.lines(table);
+        let commands = self.line_of(lines);
         match commands.len() {
             1 => commands,
             _ => [vec![words(&["MULTI"])], commands, vec![words(&["EXEC"])]].concat(),
@@ -326,7 +332,8 @@ impl Draw {
         }
         if !victims.is_empty() && self.random.below(4) == 0 {
             let at = self.random.below(commands.len() as u64 + 1) as usize;
-            commands.insert(at, self.end_of(self.one_of(victims)));
+            let victim = self.one_of(victims);
+            commands.insert(at, self.end_of(victim));
         }
         commands
     }
@@ -349,7 +356,7 @@ impl Draw {
     }
 
     /// The lines of the theme, most of the time.
-    fn lines(&mut self, table: &[(Theme, &'static [&'static str])]) -> &'static [&'static str] {
+    fn lines(&mut self, table: Table) -> &'static [&'static str] {
         let is_themed = |it: &(Theme, _)| Some(it.0) == self.theme;
         let themed = table.iter().position(is_themed).filter(|_| self.random.below(20) < 17);
         table[themed.unwrap_or_else(|| self.random.below(table.len() as u64) as usize)].1
@@ -395,7 +402,8 @@ impl Draw {
             "@next" if self.random.below(7) == 0 => format!("{}-2", self.random.below(ids)),
             "@next" => {
                 self.last_id += 1;
-                format!("{}-{}", self.last_id, self.one_of(&["1", "2", "*"]))
+                let sequence = self.one_of(&["1", "2", "*"]);
+                format!("{}-{sequence}", self.last_id)
             }
             plain => plain.to_owned(),
         };
