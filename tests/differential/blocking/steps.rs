@@ -47,7 +47,8 @@ use Theme::{Lists, SortedSets, Streams};
 /// Lines of each theme.
 type Table = &'static [(Theme, &'static [&'static str])];
 
-const KEYS: [&str; 3] = ["a", "b", "c"];
+/// What the keys are called.
+pub const KEYS: [&str; 3] = ["a", "b", "c"];
 /// The operator, who never waits, and so many others at least and at most.
 const OTHERS: [u64; 2] = [2, 5];
 const STEPS: [u64; 2] = [8, 40];
