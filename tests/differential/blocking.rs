@@ -14,7 +14,7 @@ use std::time::Duration;
 use steps::{Draw, Step};
 
 /// Schedules of a run, and of a long one.
-const SCHEDULES: [u64; 2] = [100, 3_000];
+const SCHEDULES: [u64; 2] = [80, 2_000];
 /// A schedule that fails is played again at most so often, to make it short.
 const REPLAYS_MAX: usize = 120;
 const PATIENCE: Duration = Duration::from_secs(3);

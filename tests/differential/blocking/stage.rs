@@ -139,9 +139,7 @@ impl<'s> Stage<'s> {
         let sent: Vec<Words> =
             commands.iter().map(|it| it.iter().map(|it| self.known(it)).collect()).collect();
         let name = |it: &Words| String::from_utf8_lossy(&it[0]).into_owned();
-        if ["HELLO", "WAIT"].contains(&name(&commands[0]).as_str()) {
-            self.not_shown = Some(client);
-        }
+        self.not_shown = (name(&commands[0]) == "WAIT").then_some(client);
         let is_blocked = self.blocked().contains(&client);
         self.limited = is_limited(&commands[0]).then_some(client);
         let client = self.client(client);
@@ -236,7 +234,7 @@ impl<'s> Stage<'s> {
             self.seen.states.insert(*number, state);
             while client.wire.has_input() {
                 let reply = client.wire.read().to_string();
-                let is_shown = self.not_shown != Some(*number);
+                let is_shown = self.not_shown != Some(*number) && !reply.contains("\"version\"");
                 let shown = if is_shown { reply } else { "a reply".into() };
                 self.seen.replies.entry(*number).or_default().push(shown);
                 client.owed = client.owed.saturating_sub(1);

@@ -218,9 +218,10 @@ const SESSION: &[&str] = &[
     "UNWATCH",
     "SELECT @db",
     "RESET",
-    "WAIT 0 0",
     "PING",
 ];
+/// What they say only where nothing else is said: how many replicas there are, and the last word.
+const ALONE: &[&str] = &["WAIT 0 0", "CLIENT REPLY SKIP | RESET", "QUIT"];
 
 /// What ends the wait of `@victim`.
 const ENDS: &[&str] = &[
@@ -276,11 +277,12 @@ impl Draw {
             76 => Step::Say(who, self.commands(EXPIRES)),
             77..86 => Step::Say(who, self.transaction(|it| it.several(blocked))),
             86..92 => Step::Say(who, vec![self.script()]),
-            92..96 if !free.is_empty() => {
+            92..97 if !free.is_empty() => {
                 let who = self.one_of(&free);
-                Step::Say(who, self.line_of(SESSION))
+                let lines = if dice == 96 { ALONE } else { SESSION };
+                Step::Say(who, self.line_of(lines))
             }
-            96..98 if !is_busy => Step::Say(who, [self.single(FILLS), self.single(FILLS)].concat()),
+            97 if !is_busy => Step::Say(who, [self.single(FILLS), self.single(FILLS)].concat()),
             _ => Step::Say(who, self.single(FILLS)),
         }
     }
@@ -296,7 +298,12 @@ impl Draw {
                 let behind = self.several(&[]);
                 [vec![reply("OFF")], wait, behind, vec![reply("ON")]].concat()
             }
-            3..6 if !is_busy => [wait, self.several(&[])].concat(),
+            3..5 if !is_busy => [wait, self.several(&[])].concat(),
+            5 if !is_busy => {
+                let (session, behind) = (self.line_of(SESSION), self.several(&[]));
+                let last = if self.random.below(4) == 0 { self.line_of(&["QUIT"]) } else { vec![] };
+                [wait, session, behind, last].concat()
+            }
             _ => wait,
         };
         Step::Say(who, commands)
