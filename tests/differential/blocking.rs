@@ -16,8 +16,8 @@ use steps::{Draw, Step};
 /// Schedules of a run, and of a long one.
 const SCHEDULES: [u64; 2] = [80, 2_000];
 /// A schedule that fails is played again at most so often, to make it short.
-const REPLAYS_MAX: usize = 120;
-const PATIENCE: Duration = Duration::from_secs(3);
+const REPLAYS_MAX: usize = 80;
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Plays schedules of a seed. Answers how many, or what differs.
 pub fn run(seed: u64, threads: &str) -> Result<String, String> {
@@ -76,12 +76,14 @@ fn difference(wanted: &Seen, seen: &Seen) -> String {
         true => String::new(),
         false => format!("{name}\n  valkey:    {theirs}\n  entourage: {ours}\n"),
     };
-    let told = |it: &Seen| [
-        format!("{:?}", it.states),
-        format!("{:?}", it.replies),
-        it.events.join(" "),
-        it.counts.join(" "),
-    ];
+    let told = |it: &Seen| {
+        [
+            format!("{:?}", it.states),
+            format!("{:?}", it.replies),
+            it.events.join(" "),
+            it.counts.join(" "),
+        ]
+    };
     let names = ["clients", "replies", "events", "counts"];
     let pairs = told(wanted).into_iter().zip(told(seen));
     names.iter().zip(pairs).map(|(name, (theirs, ours))| differs(name, theirs, ours)).collect()

@@ -229,7 +229,8 @@ fn replies_are_left_out_as_asked() {
         let lines = ["CLIENT REPLY OFF", "PING a", "NOSUCH", "CLIENT REPLY ON", "PING b"];
         lines.iter().for_each(|it| say(&mut wire, it));
         assert_eq!([wire.read().string(), wire.read().string()], ["OK", "b"]);
-        let lines = ["CLIENT REPLY SKIP", "PING a", "PING b", "CLIENT REPLY SKIP", "RESET", "PING c"];
+        let lines =
+            ["CLIENT REPLY SKIP", "PING a", "PING b", "CLIENT REPLY SKIP", "RESET", "PING c"];
         lines.iter().for_each(|it| say(&mut wire, it));
         assert_eq!([wire.read().string(), wire.read().string()], ["b", "c"]);
         let lines = ["CLIENT REPLY OFF", "PING a", "RESET", "PING b"];

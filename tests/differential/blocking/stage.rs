@@ -2,12 +2,14 @@
 
 use super::steps::{KEYS, Step};
 use crate::support::wire::encode;
-use crate::support::{Server, Value, Wire, Words, info_field, ok, until, until_alone, within, words};
+use crate::support::{
+    Server, Value, Wire, Words, info_field, ok, until, until_alone, within, words,
+};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A server that has not come where the other is for so long does not come there.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// What INFO counts of those who wait.
 const COUNTS: [&str; 3] =
     ["blocked_clients", "total_blocking_keys", "total_blocking_keys_on_nokey"];
