@@ -21,7 +21,7 @@ use crate::metrics::Label;
 use crate::node::{Awaited, Condition, Writes};
 use crate::resp::{Request, encode_command};
 use crate::route::{Reason, StepsTaken, Unavailable};
-use crate::session::{LastReply, Queue, Tags};
+use crate::session::{LastReply, Queue, ReplyMode, Tags};
 use crate::state::Forwarded;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,6 +55,10 @@ impl Caller {
     /// Whether the next request joins the writes that were gathered.
     #[cold]
     pub fn may_join(&self, request: Request<'_>) -> bool {
+        // What was gathered is the one whose reply is skipped, once it comes.
+        if self.session.replies == ReplyMode::SkipThis {
+            return false;
+        }
         if self.server.upstream.is_some() {
             return self.may_join_upstream(request);
         }

@@ -330,10 +330,11 @@ impl Caller {
         }
     }
 
-    /// As [`Caller::silence`], for the reply of this command, which may be pushes.
+    /// As [`Caller::silence`], for the reply of this command, which may be pushes. What was gathered
+    /// has none yet, and is silenced when it has.
     #[inline]
     fn silence_reply(&mut self, command: &Command, mark: Mark) {
-        if self.session.replies != ReplyMode::On {
+        if self.session.replies != ReplyMode::On && self.gathered.is_none() {
             let mark = if answers_with_pushes(command) { self.replies.mark() } else { mark };
             self.silence_now(mark);
         }
