@@ -330,8 +330,8 @@ impl Caller {
         }
     }
 
-    /// As [`Caller::silence`], for the reply of this command, which may be pushes. What was gathered
-    /// has none yet, and is silenced when it has.
+    /// As [`Caller::silence`], for the reply of this command, which may be pushes. What was
+    /// gathered has none yet, and is silenced when it has.
     #[inline]
     fn silence_reply(&mut self, command: &Command, mark: Mark) {
         if self.session.replies != ReplyMode::On && self.gathered.is_none() {
