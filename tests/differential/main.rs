@@ -1,7 +1,7 @@
 //! The same seeded commands go to Entourage, a master with two replicas, and to a real Redis:
 //! every reply must be the same, but for the classes that `classes.rs` lists with their reasons.
-//! What that Redis does not have yet is compared with a Valkey, and so are calls that wait for keys,
-//! which have a family of their own (`blocking.rs`).
+//! What that Redis does not have yet is compared with a Valkey, and so are calls that wait for
+//! keys, which have a family of their own (`blocking.rs`).
 //!
 //! Families take turns at one, two and four workers, and at others with another seed, unless
 //! `--threads` names a number.
