@@ -11,10 +11,11 @@
 //! The way of one request, file by file: a thread of `runtime/worker.rs` polls its connections;
 //! `server/shell.rs` reads a socket and makes an event of it;
 //! `server/connection/core.rs` handles events; `connection/requests.rs` decodes, looks up and
-//! refuses; `connection/read.rs` plans a read and `connection/write.rs` makes a write, which is a
-//! `node/transaction.rs` at the master; the verb stands in `engine/verbs/`, beside its row; what it
-//! did is in `replication/log.rs`; `connection/replies.rs` holds the answer until the shell has
-//! sent it. What waits is in `connection/blocked.rs`, and who wakes it in `node/waiters.rs`;
+//! refuses; `connection/read.rs` plans a read (`connection/read_together.rs` those of an EXEC that
+//! only reads) and `connection/write.rs` makes a write, which is a `node/transaction.rs` at the
+//! master; the verb stands in `engine/verbs/`, beside its row; what it did is in
+//! `replication/log.rs`; `connection/replies.rs` holds the answer until the shell has sent it.
+//! What waits is in `connection/blocked.rs`, and who wakes it in `node/waiters.rs`;
 //! calls that wait for keys are in `node/key_waiters.rs`, and `node/serve.rs` makes them again.
 //! A script goes by `connection/script.rs` to an interpreter of `script/`, and what it calls by
 //! `connection/script_host.rs` to its transaction or its member; while it is long,

@@ -171,8 +171,8 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_with_what_is_right() {
         let why = |text: &str| parse(&format!("[alerts]\n{text}\n")).unwrap_err();
-        let webhook = why("webhook = \"https://a/\"");
-        assert!(webhook.starts_with("e.toml:2: alerts.webhook = \"https://a/\" is not accepted"));
+        let webhook = why("webhook = \"ftp://a/\"");
+        assert!(webhook.starts_with("e.toml:2: alerts.webhook = \"ftp://a/\" is not accepted"));
         assert!(
             why("command = [1]").contains("alerts.command = [1] is not accepted; write a prog")
         );

@@ -46,6 +46,8 @@ pub struct Webhook {
     pub host: String,
     /// Its port.
     pub port: u16,
+    /// It speaks TLS.
+    pub is_tls: bool,
     /// What stands behind them, from the first slash on.
     pub path: String,
 }
@@ -75,8 +77,8 @@ impl Default for Alerts {
 
 impl Webhook {
     /// What one looks like, for refusals.
-    pub const ACCEPTED: &str = "an address like \"http://alerts.example:8080/hook\" (without TLS: \
-                                put a proxy that speaks it in between), or \"\"";
+    pub const ACCEPTED: &str = "an address like \"https://alerts.example/hook\" or \
+                                \"http://127.0.0.1:8080/hook\", or \"\"";
     const LENGTH_MAX: usize = 2000;
 
     /// Reads one. Who logs in cannot stand in it.
@@ -85,20 +87,29 @@ impl Webhook {
         if Webhook::LENGTH_MAX < text.len() || !text.bytes().all(is_plain) {
             return None;
         }
-        let rest = text.strip_prefix("http://")?;
+        let (is_tls, own_port, rest) = match text.strip_prefix("https://") {
+            Some(rest) => (true, 443, rest),
+            None => (false, 80, text.strip_prefix("http://")?),
+        };
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (place, path) = rest.split_at(end);
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
         let (host, port) = match place.strip_prefix('[').and_then(|it| it.split_once(']')) {
-            Some((host, "")) => (host, 80),
+            Some((host, "")) => (host, own_port),
             Some((host, port)) => (host, port.strip_prefix(':')?.parse().ok()?),
             None => match place.split_once(':') {
                 Some((host, port)) => (host, port.parse().ok()?),
-                None => (place, 80),
+                None => (place, own_port),
             },
         };
         let is_host = !host.is_empty() && !host.contains(['@', '[', ']']) && port != 0;
-        is_host.then(|| Webhook { host: host.to_owned(), port, path })
+        is_host.then(|| Webhook { host: host.to_owned(), port, is_tls, path })
+    }
+
+    /// As it is written.
+    pub fn address(&self) -> String {
+        let scheme = if self.is_tls { "https" } else { "http" };
+        format!("{scheme}://{}{}", self.place(), self.path)
     }
 
     /// Host and port, as a request says them.
@@ -115,15 +126,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_webhook_is_an_address_without_tls_and_without_a_password() {
+    fn a_webhook_is_an_address_without_a_password() {
         let told = |text: &str| Webhook::parse(text).map(|it| (it.place(), it.path));
         let is = |place: &str, path: &str| Some((place.to_owned(), path.to_owned()));
         assert_eq!(told("http://a.example/x?y=1"), is("a.example:80", "/x?y=1"));
         assert_eq!(told("http://127.0.0.1:9"), is("127.0.0.1:9", "/"));
         assert_eq!(told("http://[::1]:9/a/b"), is("[::1]:9", "/a/b"));
         assert_eq!(told("http://[::1]?q"), is("[::1]:80", "/?q"));
+        let address = |text: &str| Webhook::parse(text).map(|it| it.address());
+        for (text, whole) in [
+            ("https://a.example", "https://a.example:443/"),
+            ("https://[::1]:9/b", "https://[::1]:9/b"),
+            ("http://a/", "http://a:80/"),
+        ] {
+            assert_eq!(address(text).as_deref(), Some(whole));
+            assert_eq!(address(whole).as_deref(), Some(whole));
+        }
         for bad in [
-            "https://a/",
+            "ftp://a/",
+            "https://",
+            "HTTPS//a/",
             "a:1",
             "http://",
             "http://:1/",

@@ -1,5 +1,6 @@
 //! A whole configuration as a file would say it: every setting with its value, secrets hidden.
 
+use super::alerts::Webhook;
 use super::listener::{Address, Listener};
 use super::param::{Param, Section};
 use super::rewrite::{limits, value};
@@ -135,7 +136,7 @@ fn params(config: &Config, section: Section) -> Table {
         let alerts = &config.alerts;
         put(&mut table, "command", alerts.command.iter().map(String::as_str).collect::<Array>());
         let webhook = alerts.webhook.as_ref();
-        let webhook = webhook.map(|it| format!("http://{}{}", it.place(), it.path));
+        let webhook = webhook.map(Webhook::address);
         put(&mut table, "webhook", webhook.unwrap_or_default());
     }
     table
@@ -310,7 +311,7 @@ mod tests {
              tls-cert-file = 'c'\ntls-key-file = 'k'\ntls-auth-clients = 'no'\n\
              [set]\nreplicas = 3\nmaster = '[::1]:7'\nsave = '60 1'\ndir = '/d'\n\
              maxmemory-clients = '5%'\nnotify-keyspace-events = 'KEA'\n\
-             [alerts]\ncommand = ['a', 'b c']\nwebhook = 'http://[::1]:8/x?y'\nlag = 0\n\
+             [alerts]\ncommand = ['a', 'b c']\nwebhook = 'https://[::1]:8/x?y'\nlag = 0\n\
              [[user]]\nname = 'u'\nrules = 'on nopass ~* (+get ~x)'\n\
              [[member]]\n[[member]]\nname = 'r'\ntags = ['a', 'b']\nzone = 'z'\ndedicated = true\n\
              [consistency]\nlevel = 'sticky'\nacks = 'in-sync'\nsticky-for = '2s'\n\

@@ -112,6 +112,15 @@ impl Answering {
         told
     }
 
+    /// All of them, of which nothing counts that was done: this error in the place of each that says
+    /// that something was, and of each that has not come.
+    pub fn all_lost(mut self, text: &str) -> Vec<u8> {
+        let awaited = std::mem::take(&mut self.awaited);
+        let mut told = self.each_done_is(text);
+        told.append(&mut Answering::new(awaited).failed(text));
+        told
+    }
+
     /// All of them, of a server that turned out to be no master behind them. Of the first `written`
     /// the last is that of a write: what came behind it, or behind a write that was not done, may
     /// be old, and is this error instead.
@@ -203,6 +212,12 @@ mod tests {
         let mut half = Answering::new(awaited.into());
         half.take(b"+OK\r\n");
         assert_eq!(text(half.failed("LOST")), "+OK\r\n+K\r\n-LOST\r\n");
+        let known = Awaited::Known(b"-K\r\n".to_vec());
+        let awaited = [Awaited::Last(1), Awaited::Last(1), known, Awaited::Last(1)];
+        let mut overtaken = Answering::new(awaited.into());
+        overtaken.take(b"+OK\r\n");
+        overtaken.take(b"-ERR x\r\n");
+        assert_eq!(text(overtaken.all_lost("LOST")), "-LOST\r\n-ERR x\r\n-K\r\n-LOST\r\n");
         let done = answering(&[b"+OK\r\n", b"-ERR x\r\n", b":1\r\n"]);
         assert_eq!(text(done.each_done_is("OLD")), "-OLD\r\n-ERR x\r\n-OLD\r\n");
     }

@@ -17,7 +17,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// What a call that waits for keys is told.
-pub(super) const FORCED: Fault = Fault::Static(
+pub const FORCED: Fault = Fault::Static(
     "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
 );
 

@@ -62,7 +62,7 @@ pub use changes::{BroadcastKeys, ChangeSink, KeyChanges, TransactionReads};
 pub use counts::{MemberCounts, SpaceCounts};
 pub use disk_state::DiskTrouble;
 pub use eviction::Room;
-pub use failover::{Refused, new_replid};
+pub use failover::{FORCED, Refused, new_replid};
 pub use feed::{Applied, CaughtUp, start_feed};
 pub use follow::{NotFollowed, Writes};
 pub use followers::FollowerStatus;

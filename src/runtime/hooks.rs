@@ -2,6 +2,7 @@
 //! Each has a time after which it is given up. For threads of their own: the caller is blocked.
 
 use super::notify::VARIABLES;
+use super::tls;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use std::io::{self, ErrorKind, Read, Write};
@@ -75,76 +76,104 @@ fn end(child: &mut Child) {
     let _ = child.kill();
 }
 
-/// Posts this text of JSON to a page, and waits for an answer that says it was taken.
-pub fn post(
-    host: &str,
-    port: u16,
-    place: &str,
-    path: &str,
-    text: &str,
-    timeout: Duration,
-) -> Result<(), String> {
-    let until = Instant::now() + timeout;
-    let told = |why: io::Error| match why.kind() {
-        ErrorKind::TimedOut | ErrorKind::WouldBlock => format!("no answer within {timeout:?}"),
-        _ => why.to_string(),
-    };
-    let status = posted(host, port, place, path, text, until).map_err(told)?;
-    match status {
-        200..=299 => Ok(()),
-        0 => Err("what it answers is no HTTP".to_owned()),
-        status => Err(format!("it answers {status}")),
+/// A page that is posted to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Page {
+    /// Its host, without brackets.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// It speaks TLS, with a certificate for its host that this system trusts.
+    pub is_tls: bool,
+    /// Host and port, as a request says them.
+    pub place: String,
+    /// What stands behind them.
+    pub path: String,
+}
+
+impl Page {
+    /// Posts this text of JSON, and waits for an answer that says it was taken.
+    pub fn post(&self, text: &str, timeout: Duration) -> Result<(), String> {
+        let until = Instant::now() + timeout;
+        let status = self.connect(until).and_then(|socket| match self.is_tls {
+            true => self.posted(tls::client_of_system(&self.host, socket)?, text),
+            false => self.posted(socket, text),
+        });
+        let told = |why: io::Error| match why.kind() {
+            ErrorKind::TimedOut | ErrorKind::WouldBlock => format!("no answer within {timeout:?}"),
+            _ => why.to_string(),
+        };
+        match status.map_err(told)? {
+            200..=299 => Ok(()),
+            0 => Err("what it answers is no HTTP".to_owned()),
+            status => Err(format!("it answers {status}")),
+        }
+    }
+
+    fn connect(&self, until: Instant) -> io::Result<TimedSocket> {
+        let mut last = io::Error::new(ErrorKind::NotFound, "its host has no address");
+        for address in (self.host.as_str(), self.port).to_socket_addrs()? {
+            match TcpStream::connect_timeout(&address, left(until)?) {
+                Ok(socket) => return Ok(TimedSocket { socket, until }),
+                Err(why) => last = why,
+            }
+        }
+        Err(last)
+    }
+
+    fn posted(&self, mut socket: impl Read + Write, text: &str) -> io::Result<u16> {
+        let Page { path, place, .. } = self;
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: {place}\r\nUser-Agent: entourage\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n\
+             {text}",
+            text.len()
+        );
+        socket.write_all(request.as_bytes())?;
+        socket.flush()?;
+        let mut head = Vec::new();
+        let mut piece = [0; 512];
+        // Its first line says all there is to know.
+        while !head.contains(&b'\n') && head.len() < HEAD_BYTES_MAX {
+            match socket.read(&mut piece)? {
+                0 => break,
+                count => head.extend_from_slice(&piece[..count]),
+            }
+        }
+        Ok(status_of(&head))
     }
 }
 
-fn posted(
-    host: &str,
-    port: u16,
-    place: &str,
-    path: &str,
-    text: &str,
-    until: Instant,
-) -> io::Result<u16> {
-    let left = || match until.saturating_duration_since(Instant::now()) {
-        Duration::ZERO => Err(io::Error::from(ErrorKind::TimedOut)),
+/// The time until then.
+fn left(until: Instant) -> io::Result<Duration> {
+    match until.saturating_duration_since(Instant::now()) {
+        Duration::ZERO => Err(ErrorKind::TimedOut.into()),
         left => Ok(left),
-    };
-    let mut last = io::Error::new(ErrorKind::NotFound, "its host has no address");
-    let mut socket = None;
-    for address in (host, port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, left()?) {
-            Ok(found) => {
-                socket = Some(found);
-                break;
-            }
-            Err(why) => last = why,
-        }
     }
-    let Some(mut socket) = socket else { return Err(last) };
-    let request = format!(
-        "POST {path} HTTP/1.1\r\nHost: {place}\r\nUser-Agent: entourage\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{text}",
-        text.len()
-    );
-    let mut rest = request.as_bytes();
-    while !rest.is_empty() {
-        socket.set_write_timeout(Some(left()?))?;
-        match socket.write(rest)? {
-            0 => return Err(ErrorKind::WriteZero.into()),
-            count => rest = &rest[count..],
-        }
+}
+
+/// A socket that is read and written until then.
+struct TimedSocket {
+    socket: TcpStream,
+    until: Instant,
+}
+
+impl Read for TimedSocket {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.socket.set_read_timeout(Some(left(self.until)?))?;
+        self.socket.read(bytes)
     }
-    let mut head = Vec::new();
-    let mut piece = [0; 512];
-    // Its first line says all there is to know.
-    while !head.contains(&b'\n') && head.len() < HEAD_BYTES_MAX {
-        socket.set_read_timeout(Some(left()?))?;
-        match socket.read(&mut piece)? {
-            0 => break,
-            count => head.extend_from_slice(&piece[..count]),
-        }
+}
+
+impl Write for TimedSocket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.set_write_timeout(Some(left(self.until)?))?;
+        self.socket.write(bytes)
     }
-    Ok(status_of(&head))
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The number of an answer, by its first line; 0 where there is none.
@@ -190,18 +219,23 @@ mod tests {
         assert!(began.elapsed() < LONG, "nobody waits for what it has started");
     }
 
+    fn page(port: u16, place: &str, path: &str) -> Page {
+        let [host, place, path] = ["127.0.0.1", place, path].map(str::to_owned);
+        Page { host, port, is_tls: false, place, path }
+    }
+
     fn answered(with: &'static str) -> Result<(), String> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let page = thread::spawn(move || {
+        let listening = thread::spawn(move || {
             let mut socket = listener.accept().unwrap().0;
             let mut asked = vec![0; 4096];
             let count = socket.read(&mut asked).unwrap();
             socket.write_all(with.as_bytes()).unwrap();
             String::from_utf8_lossy(&asked[..count]).into_owned()
         });
-        let done = post("127.0.0.1", port, "h:1", "/p?q", "{}", LONG);
-        let asked = page.join().unwrap();
+        let done = page(port, "h:1", "/p?q").post("{}", LONG);
+        let asked = listening.join().unwrap();
         assert!(asked.starts_with("POST /p?q HTTP/1.1\r\nHost: h:1\r\n"), "{asked}");
         done
     }
@@ -217,9 +251,12 @@ mod tests {
     fn a_page_that_says_nothing_is_given_up() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let why = post("127.0.0.1", port, "h", "/", "{}", SOON).unwrap_err();
+        let why = page(port, "h", "/").post("{}", SOON).unwrap_err();
         assert_eq!(why, "no answer within 200ms");
+        let mut speaks_tls = page(port, "h", "/");
+        speaks_tls.is_tls = true;
+        assert_eq!(speaks_tls.post("{}", SOON).unwrap_err(), "no answer within 200ms");
         drop(listener);
-        assert!(post("127.0.0.1", port, "h", "/", "{}", LONG).is_err(), "nobody is there");
+        assert!(page(port, "h", "/").post("{}", LONG).is_err(), "nobody is there");
     }
 }

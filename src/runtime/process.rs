@@ -87,8 +87,7 @@ pub fn main_thread_cpu() -> CpuSeconds {
 
 fn cpu_in(file: &str) -> CpuSeconds {
     let text = fs::read_to_string(file).unwrap_or_default();
-    // The program's name stands in brackets and may hold anything; what follows does not.
-    let rest = text.rsplit(") ").next().unwrap_or_default();
+    let rest = behind_program_name(&text);
     let field = |at: usize| rest.split(' ').nth(at).and_then(|it| it.parse::<f64>().ok());
     let seconds = |at: usize| field(at).unwrap_or(0.0) / TICKS_PER_S;
     CpuSeconds {
@@ -200,8 +199,13 @@ pub fn has_ended(pid: u32) -> bool {
         return true;
     }
     let Ok(text) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
-    // Its program's name stands in brackets and may hold anything; its state follows.
-    text.rsplit(") ").next().is_some_and(|it| it.starts_with(['Z', 'X']))
+    behind_program_name(&text).starts_with(['Z', 'X'])
+}
+
+/// The fields of a `/proc/…/stat` from its third on, which is the state. The second, the program's
+/// name, stands in brackets and may hold anything; what follows does not.
+fn behind_program_name(stat: &str) -> &str {
+    stat.rsplit(") ").next().unwrap_or_default()
 }
 
 /// Takes sockets away that processes have left which have ended: their names are that of `path`, a

@@ -7,7 +7,8 @@
 use crate::base::hysteresis::Edge;
 use crate::config::Webhook;
 use crate::metrics::json::Json;
-use crate::runtime::{clock, hooks, tasks};
+use crate::runtime::hooks::{self, Page};
+use crate::runtime::{clock, tasks};
 use crate::state::{Alert, Changed, Ending, Server};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -167,8 +168,9 @@ fn carry_out(server: &Server, waiting: Receiver<Delivery>) {
                 ("alert-command", hooks::run(&words, &variables, &format!("{json}\n"), timeout))
             }
             Target::Webhook(it) => {
-                let (place, path) = (it.place(), &it.path);
-                ("alert-webhook", hooks::post(&it.host, it.port, &place, path, &json, timeout))
+                let (place, is_tls) = (it.place(), it.is_tls);
+                let page = Page { host: it.host, port: it.port, is_tls, place, path: it.path };
+                ("alert-webhook", page.post(&json, timeout))
             }
         };
         match done {

@@ -25,25 +25,28 @@ const REST: Duration = Duration::from_millis(20);
 /// Has these requests done by the master; answers their replies. A script that the master does not
 /// know and that is known here is sent once more, its text ahead.
 pub async fn forward(server: &Arc<Server>, mut forwarded: Forwarded) -> JobReply {
-    let again = forwarded.script.take().map(|it| with_script(&forwarded, &it));
+    let again = forwarded.script.take().map(|text| {
+        let (worker, bytes) = (forwarded.worker, forwarded.bytes.clone());
+        let again = Forwarded::new(forwarded.db, forwarded.protocol);
+        (text, Forwarded { worker, bytes, ..again })
+    });
     let reply = forward_once(server, forwarded).await;
     let is_unknown = |it: &Vec<u8>| NOSCRIPT_REPLIES.contains(&it.as_slice());
     match again {
-        Some(again) if reply.reply.as_ref().is_ok_and(is_unknown) => {
-            forward_once(server, again).await
+        Some((text, again)) if reply.reply.as_ref().is_ok_and(is_unknown) => {
+            forward_once(server, with_script(again, &text)).await
         }
         _ => reply,
     }
 }
 
 /// These requests, which name this script, with its text ahead.
-fn with_script(forwarded: &Forwarded, script: &[u8]) -> Forwarded {
-    let mut again = Forwarded::new(forwarded.db, forwarded.protocol);
-    again.worker = forwarded.worker;
-    encode_command(&mut again.bytes, [&b"SCRIPT"[..], b"LOAD", script].into_iter());
-    again.bytes.extend_from_slice(&forwarded.bytes);
-    again.replies.push_back(Awaited::Last(2));
-    again
+fn with_script(mut forwarded: Forwarded, script: &[u8]) -> Forwarded {
+    let requests = std::mem::take(&mut forwarded.bytes);
+    encode_command(&mut forwarded.bytes, [&b"SCRIPT"[..], b"LOAD", script].into_iter());
+    forwarded.bytes.extend_from_slice(&requests);
+    forwarded.replies.push_back(Awaited::Last(2));
+    forwarded
 }
 
 async fn forward_once(server: &Arc<Server>, forwarded: Forwarded) -> JobReply {

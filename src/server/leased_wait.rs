@@ -9,6 +9,7 @@ use super::master_connection::{Fault, MasterConnection};
 use super::sent::{Sent, Took};
 use crate::base::number::parse_i64;
 use crate::command::codes;
+use crate::node::FORCED;
 use crate::resp::{Protocol, encode_command};
 use crate::runtime::tasks;
 use crate::state::{Forwarded, JobReply, Queued, Server, UNBLOCKED, UnblockAs};
@@ -53,7 +54,19 @@ pub async fn wait_for_keys(
             while let Took::More = sent.take(&replies.next(&connection.link).await?)? {}
             Ok::<(), Fault>(())
         });
-        match select(done.as_mut(), unblocked).await {
+        // Nobody is served any more by one that another has taken the place of.
+        let deposed = pin!(async {
+            match &server.upstream {
+                Some(upstream) => upstream.other_master(upstream.view().master).await,
+                None => std::future::pending().await,
+            }
+        });
+        let Either::Left((ended, _)) = select(select(done.as_mut(), unblocked), deposed).await
+        else {
+            let reply = Ok(format!("-{}\r\n", FORCED.text()).into_bytes());
+            return (JobReply { reply, wrote: None }, None);
+        };
+        match ended {
             Either::Left((done, _)) => {
                 is_by_itself = done.is_ok();
                 Ok(done)

@@ -34,6 +34,9 @@ pub enum Took {
 pub struct Sent {
     steps: VecDeque<Step>,
     waiting: Vec<(Answering, Sender<JobReply>)>,
+    /// What the master has answered to the last SELECT, when that was an error: what follows is
+    /// done in another database.
+    unselected: Option<Vec<u8>>,
 }
 
 impl Sent {
@@ -60,10 +63,24 @@ impl Sent {
     }
 
     /// Takes the next reply. A server that is no master any more is an error: what it tells when it
-    /// has become one again is of another history.
+    /// has become one again is of another history. So is one that has not selected what it should,
+    /// behind the last reply: what is selected now is not known.
     pub fn take(&mut self, reply: &[u8]) -> Result<Took, Fault> {
+        let took = self.take_next(reply)?;
+        match &self.unselected {
+            Some(error) if !matches!(took, Took::More) => {
+                Err(Fault::Refused(String::from_utf8_lossy(error).trim_end().to_owned()))
+            }
+            _ => Ok(took),
+        }
+    }
+
+    fn take_next(&mut self, reply: &[u8]) -> Result<Took, Fault> {
         match self.steps.pop_front() {
-            Some(Step::Of(of)) => self.waiting[of].0.take(reply),
+            Some(Step::Of(of)) => {
+                let instead = self.unselected.as_deref().filter(|_| !reply.starts_with(b"-"));
+                self.waiting[of].0.take(instead.unwrap_or(reply));
+            }
             // A server that is busy with a script, or must not be asked.
             Some(Step::End(_)) if reply.starts_with(b"-") => {
                 self.finish(None);
@@ -74,7 +91,10 @@ impl Sent {
                 self.finish(told.map(Wrote::There));
                 return told.map(|it| Took::Last(it.by)).ok_or(Fault::NotMaster);
             }
-            Some(Step::Selected) | None => {}
+            Some(Step::Selected) => {
+                self.unselected = reply.starts_with(b"-").then(|| reply.to_vec());
+            }
+            None => {}
         }
         Ok(Took::More)
     }
@@ -159,6 +179,22 @@ mod tests {
         batch.add(queued(0, vec![Awaited::Last(1)]).0, &mut db, &mut bytes);
         assert!(bytes.starts_with(b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n"));
         assert_eq!(db, Some(0));
+    }
+
+    #[test]
+    fn what_was_done_in_another_database_is_an_error_and_the_connection_ends() {
+        let (one, mut answered) = queued(9, vec![Awaited::Last(1), Awaited::Last(1)]);
+        let (mut batch, mut bytes) = (Sent::default(), Vec::new());
+        batch.add(one, &mut Some(0), &mut bytes);
+        batch.close(Question::Role(MASTER), &mut bytes);
+        let (no, busy) = (b"-ERR DB index is out of range\r\n", b"-BUSY x\r\n");
+        for reply in [&no[..], b"+OK\r\n", busy] {
+            assert!(matches!(batch.take(reply), Ok(Took::More)));
+        }
+        let role = b"*3\r\n$6\r\nmaster\r\n:77\r\n*0\r\n";
+        assert!(matches!(batch.take(role), Err(Fault::Refused(_))));
+        let reply = answered.try_recv().unwrap().unwrap().reply.unwrap();
+        assert_eq!(reply, [&no[..], busy].concat());
     }
 
     #[test]

@@ -264,6 +264,8 @@ pub struct Upstream {
     pub head: HeadAsks,
     /// What clients subscribe to.
     pub subscriptions: UpstreamSubscriptions,
+    /// Databases that a master has selected, a bit for each.
+    selected: AtomicU64,
     /// Scripts that went to members.
     pub scripts: KnownScripts,
 }
@@ -302,6 +304,7 @@ impl Upstream {
             switchover: Switchover::default(),
             head: HeadAsks::default(),
             subscriptions: UpstreamSubscriptions::default(),
+            selected: AtomicU64::new(1),
             scripts: KnownScripts::default(),
         };
         upstream.serve_master(nowhere());
@@ -439,6 +442,28 @@ impl Upstream {
     /// Hears when members are to be asked at once.
     pub fn doubts(&self) -> EventListener {
         self.doubts.listen()
+    }
+
+    /// A master has selected this database.
+    pub fn note_selected(&self, db: usize) {
+        self.selected.fetch_or(1 << db.min(63), Relaxed);
+    }
+
+    /// Whether a master has selected this database before; all begin in the first.
+    pub fn has_selected(&self, db: usize) -> bool {
+        self.selected.load(Relaxed) & 1 << db.min(63) != 0
+    }
+
+    /// Ready once a server is the master that is not this one.
+    pub async fn other_master(&self, than: Option<MemberId>) {
+        loop {
+            let news = self.news();
+            let master = self.view().master;
+            if master.is_some() && master != than {
+                return;
+            }
+            news.await;
+        }
     }
 
     /// Hears when how they stand has changed.

@@ -3,9 +3,11 @@
 
 use crate::support::faulty_disk::{DiskFault, FaultyDisk};
 use crate::support::on_disk::Dir;
+use crate::support::tls::Authority;
 use crate::support::{
     BOTH, Kind, RealSet, Server, Site, Value, Wire, info_field, ok, order, starts, until, words,
 };
+use rustls::{ServerConnection, StreamOwned};
 use serde_json::Value as Json;
 use std::collections::HashMap;
 use std::fs;
@@ -381,6 +383,14 @@ struct Page {
 
 impl Page {
     fn new(answer: &'static str) -> Page {
+        Page::over(answer, |socket| socket)
+    }
+
+    /// One over what is made of each socket.
+    fn over<S: Read + Write + Send + 'static>(
+        answer: &'static str,
+        speak: impl Fn(TcpStream) -> S + Send + 'static,
+    ) -> Page {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let (sender, posts) = channel();
@@ -388,7 +398,7 @@ impl Page {
         thread::spawn(move || {
             let mut open = Vec::new();
             for socket in listener.incoming() {
-                let mut socket = socket.unwrap();
+                let mut socket = speak(socket.unwrap());
                 let Some(post) = read_post(&mut socket) else { continue };
                 let _ = socket.write_all(answer.as_bytes());
                 if answer.is_empty() {
@@ -407,7 +417,7 @@ impl Page {
     }
 }
 
-fn read_post(socket: &mut TcpStream) -> Option<(String, Json)> {
+fn read_post(socket: &mut impl Read) -> Option<(String, Json)> {
     let (mut bytes, mut piece) = (Vec::new(), [0; 1024]);
     loop {
         let count = socket.read(&mut piece).ok().filter(|it| *it != 0)?;
@@ -452,6 +462,33 @@ fn a_webhook_is_posted_what_is_raised_and_what_is_cleared() {
         (info_field(&mut wire, "alerts", "alerts_delivered")? == "2").then_some(())
     });
     assert_eq!(info_field(&mut wire, "alerts", "alerts_undelivered").as_deref(), Some("0"));
+}
+
+#[test]
+fn a_webhook_with_tls_is_posted_to_if_its_certificate_is_trusted() {
+    let authority = Authority::new();
+    let shown = authority.server();
+    let page = Page::over(TAKEN, move |socket| {
+        StreamOwned::new(ServerConnection::new(shown.clone()).unwrap(), socket)
+    });
+    let webhook = format!("[alerts]\nwebhook = \"https://localhost:{}/hook\"\n", page.port);
+    let text = format!("{LISTENER}{webhook}");
+    let trusting = |authority: &Authority| {
+        let trusted = format!("SSL_CERT_FILE={}", authority.path("ca.pem"));
+        Server::entourage_with_config_under(&text, &[trusted])
+    };
+    let server = trusting(&authority);
+    raise(&mut server.dial());
+    let (head, json) = page.next();
+    assert!(head.starts_with("post /hook http/1.1"), "{head}");
+    assert_eq!(json["alert"], "repl-timeout");
+    let doubting = trusting(&Authority::new());
+    raise(&mut doubting.dial());
+    until("the line", || {
+        let line = "event=alert-undelivered by=alert-webhook alert=repl-timeout why=\"invalid peer";
+        doubting.said().contains(line).then_some(())
+    });
+    assert!(page.posts.try_recv().is_err(), "whom nobody trusts is told nothing");
 }
 
 #[test]

@@ -1,10 +1,14 @@
 //! The log: lines that programs can read, a file that can be rotated, not too many of a kind, and
 //! nothing in it that nobody should know.
 
+use crate::support::on_disk::Dir;
 use crate::support::{Server, info_field, ok, starts, until, words};
+use rustix::fs::OFlags;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -108,6 +112,32 @@ fn hanging_up_opens_the_file_anew() {
         written(&server, "e.log").contains("event=reloaded ").then_some(())
     });
     assert!(!written(&server, "e.log.1").contains("event=reloaded"), "the old one is left alone");
+}
+
+#[test]
+fn a_log_that_nobody_reads_keeps_nobody_waiting() {
+    let dir = Dir::new();
+    let path = dir.join("pipe");
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+    let mut options = fs::File::options();
+    let pipe = options.read(true).write(true).custom_flags(nonblocking).open(&path);
+    let mut pipe = pipe.unwrap();
+    let text = format!("{LISTENER}[server]\nlogfile = {:?}\n", path.display().to_string());
+    let server = Server::entourage_with_config_and(&text, &[]);
+    let mut wire = server.dial();
+    while pipe.write(b"\n").is_ok() {}
+    for count in 100..150 {
+        ok(&mut wire, &format!("CONFIG SET maxclients {count}"));
+        ok(&mut server.dial(), "SET k v");
+    }
+    let mut read = Vec::new();
+    until("all lines", || {
+        // All that is there is read: then there is nothing yet.
+        let _ = pipe.read_to_end(&mut read);
+        let told = String::from_utf8_lossy(&read);
+        (told.lines().filter(|it| it.contains("event=config-set ")).count() == 50).then_some(())
+    });
 }
 
 #[test]

@@ -23,6 +23,13 @@ fn follow(replica: &mut Wire, master: &Server) {
     ok(replica, &format!("REPLICAOF 127.0.0.1 {}", master.port()));
 }
 
+/// Waits until the first replica has acknowledged what it was sent at the start.
+fn until_online(master: &mut Wire) {
+    until("it to be online", || {
+        field(master, "replication", "slave0").contains("state=online").then_some(())
+    });
+}
+
 #[test]
 fn a_real_server_gets_everything_and_follows() {
     for replica in real_servers() {
@@ -44,6 +51,7 @@ fn a_real_server_gets_everything_and_follows() {
         until("it to expire", || ours.ask("GET gone").is_nil().then_some(()));
         until_caught_up(&mut theirs, &mut ours);
         hold_the_same(&mut ours, &mut theirs);
+        until_online(&mut ours);
         let port = replica.port().to_string();
         let line = field(&mut ours, "replication", "slave0");
         assert!(
@@ -478,9 +486,7 @@ fn failover_hands_the_role_over_and_back() {
         until_caught_up(&mut theirs, &mut ours);
         starts(&ours.ask("FAILOVER TO 127.0.0.1 1"), "ERR FAILOVER target HOST and PORT is not");
         starts(&ours.ask("FAILOVER FORCE"), "ERR FAILOVER with force option requires both");
-        until("it to be online", || {
-            field(&mut ours, "replication", "slave0").contains("state=online").then_some(())
-        });
+        until_online(&mut ours);
         ok(&mut ours, &format!("FAILOVER TO 127.0.0.1 {} TIMEOUT 10000", replica.port()));
         until("the other to be the master", || {
             (field(&mut theirs, "replication", "role") == "master").then_some(())
@@ -496,6 +502,7 @@ fn failover_hands_the_role_over_and_back() {
         hold_the_same(&mut theirs, &mut ours);
         assert_eq!(number(&mut theirs, "stats", "sync_full"), 0, "it went on where it was");
         // And back, as that server does it.
+        until_online(&mut theirs);
         ok(&mut theirs, &format!("FAILOVER TO 127.0.0.1 {} TIMEOUT 10000", master.port()));
         until("the role to be back", || {
             (field(&mut ours, "replication", "role") == "master").then_some(())
@@ -522,9 +529,7 @@ fn a_failover_that_nobody_can_take_ends_with_the_master_as_before() {
     let announced = peer.read_until(b"\r\n");
     peer.read_until(&announced[5..45]);
     peer.send_raw(b"REPLCONF ACK 0\r\n");
-    until("it to be online", || {
-        field(&mut ours, "replication", "slave0").contains("state=online").then_some(())
-    });
+    until_online(&mut ours);
     ok(&mut ours, "SET k v");
     ok(&mut ours, "FAILOVER TIMEOUT 200");
     starts(&ours.ask("FAILOVER"), "ERR FAILOVER already in progress.");
@@ -543,6 +548,7 @@ fn a_failover_to_one_that_refuses_ends_with_the_refusal() {
     let (mut ours, mut theirs) = (master.dial(), replica.dial());
     follow(&mut theirs, &master);
     until_caught_up(&mut theirs, &mut ours);
+    until_online(&mut ours);
     ok(&mut theirs, "ACL SETUSER default -psync");
     ok(&mut ours, &format!("FAILOVER TO 127.0.0.1 {}", replica.port()));
     until("the failover to end", || {

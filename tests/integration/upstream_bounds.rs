@@ -126,9 +126,17 @@ fn what_is_bounded_in_bytes_lacks_no_more() {
 
 #[test]
 fn the_tests_can_fail() {
-    let (writes, reads, _) = run(Kind::Redis, "eventual");
-    assert!(0 < older(&writes, &reads, Duration::from_millis(50)));
-    assert!(0 < further(&reads, 1024 / WRITE_BYTES));
+    // How much a frozen replica lacks when it is read is up to the machine.
+    let (mut in_time, mut in_bytes) = (0, 0);
+    for _ in 0..5 {
+        let (writes, reads, _) = run(Kind::Redis, "eventual");
+        in_time += older(&writes, &reads, Duration::from_millis(50));
+        in_bytes += further(&reads, 1024 / WRITE_BYTES);
+        if 0 < in_time.min(in_bytes) {
+            return;
+        }
+    }
+    panic!("{in_time} were older than 50 ms, {in_bytes} lacked more than 1 kB");
 }
 
 fn explained(wire: &mut Wire) -> String {

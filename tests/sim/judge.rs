@@ -477,11 +477,19 @@ impl World {
         let has_written = queued.iter().any(is_write);
         let last = places.last().copied();
         if let Frame::Array(Some(all)) = frame {
+            // Nobody else's write is among its own: with any of those it is known what each read
+            // shows. What it tells its own client, as messages, comes before this reply.
+            let mut behind = first.map(|it| it - 1);
             for (queued, frame) in queued.iter().zip(all) {
+                behind = self.place_of(queued).or(behind);
                 let (Queued::Get { key }, Frame::Bulk(value)) = (queued, frame) else { continue };
                 let value = value.as_deref().unwrap_or_default();
+                let known = behind.map_or(known, |it| ([it; 3], known.1));
                 if !self.judge_read(peer, *key, level, known, value) {
                     return false;
+                }
+                if behind.is_some_and(|it| it < self.ledger.place(number_of(value))) {
+                    self.find(Checker::Watch, "EXEC read what was written behind it".to_owned());
                 }
             }
         }

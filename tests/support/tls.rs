@@ -9,7 +9,7 @@ use rcgen::{
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned};
 use std::fs;
 use std::io;
 use std::net::TcpStream;
@@ -170,6 +170,18 @@ impl Authority {
                 config.with_client_auth_cert(vec![certificate], key).expect("they fit")
             }
         })
+    }
+
+    /// What a server shows that asks for no certificate.
+    pub fn server(&self) -> Arc<ServerConfig> {
+        let certificate = CertificateDer::from_pem_file(self.path("server.pem"));
+        let key = PrivateKeyDer::from_pem_file(self.path("server.key")).expect("it is one");
+        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("there are some")
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.expect("it is one")], key);
+        Arc::new(config.expect("they fit"))
     }
 
     /// A connection to ours, by the listener with TLS, that shows the client's certificate.

@@ -113,6 +113,8 @@ enum Step {
     Greeted,
     /// One that does not matter.
     Ignored,
+    /// That of SELECT.
+    Selected,
     /// That of INFO, when the connection begins.
     Introduced,
     /// How it stands, ahead of the requests.
@@ -135,6 +137,8 @@ struct Batch<W> {
     epoch: u64,
     asked_at: MonoUs,
     due: MonoUs,
+    /// How long the server may be silent before it.
+    patience: Duration,
     bytes: usize,
 }
 
@@ -159,7 +163,11 @@ struct Found {
 /// One connection.
 pub struct Pipeline<W> {
     patience: Patience,
+    /// What the server has selected behind all that was sent, where that is known.
     db: Option<usize>,
+    /// What it has answered to the last SELECT, when that was an error: what follows is done in
+    /// another database.
+    unselected: Option<Vec<u8>>,
     found: Option<Found>,
     out: Vec<u8>,
     sent: usize,
@@ -169,6 +177,8 @@ pub struct Pipeline<W> {
     batches: VecDeque<Batch<W>>,
     in_flight_bytes: usize,
     reports: Vec<Report>,
+    /// When something came last.
+    heard_at: MonoUs,
     /// When the first was asked of what was answered since it was looked last.
     answered: Option<MonoUs>,
     is_ready: bool,
@@ -208,11 +218,13 @@ impl<W> Pipeline<W> {
             epoch,
             asked_at: now,
             due: now.plus(patience.replica),
+            patience: patience.replica,
             bytes: 0,
         };
         Pipeline {
             patience,
             db: Some(FIRST_DB),
+            unselected: None,
             found: None,
             out,
             sent: 0,
@@ -222,6 +234,7 @@ impl<W> Pipeline<W> {
             batches: VecDeque::from([first]),
             in_flight_bytes: 0,
             reports: Vec::new(),
+            heard_at: now,
             answered: None,
             is_ready: false,
             is_loading: false,
@@ -251,6 +264,7 @@ impl<W> Pipeline<W> {
             epoch,
             asked_at: now,
             due: now.plus(self.patience.replica),
+            patience: self.patience.replica,
             bytes: 0,
         });
     }
@@ -283,7 +297,7 @@ impl<W> Pipeline<W> {
                 let number = run.db.to_string();
                 let words = [&b"SELECT"[..], number.as_bytes()];
                 encode_command(&mut self.out, words.into_iter());
-                steps.push_back(Step::Ignored);
+                steps.push_back(Step::Selected);
             }
             self.out.extend_from_slice(&run.bytes);
             let of = taken.len();
@@ -308,6 +322,7 @@ impl<W> Pipeline<W> {
             epoch,
             asked_at: now,
             due: now.plus(patience),
+            patience,
             bytes,
         });
     }
@@ -361,7 +376,13 @@ impl<W> Pipeline<W> {
 
     /// When the server has been silent for too long; `None` while nothing is asked of it.
     pub fn deadline(&self) -> Option<MonoUs> {
-        self.batches.front().map(|it| it.due)
+        let front = self.batches.front()?;
+        Some(front.due.max(self.heard_at.plus(front.patience)))
+    }
+
+    /// Something of it has come now: a long reply takes its time, and is no silence.
+    pub fn heard(&mut self, now: MonoUs) {
+        self.heard_at = now;
     }
 
     /// What the server has told of itself since this was asked.
@@ -403,7 +424,16 @@ impl<W> Pipeline<W> {
                 self.stood(Question::Info, reply, epoch);
             }
             Step::Pinged => self.is_loading = reply.starts_with(b"-LOADING"),
-            Step::Of(of) => batch.runs[of].2.take(reply),
+            Step::Selected => {
+                self.unselected = reply.starts_with(b"-").then(|| reply.to_vec());
+                if self.unselected.is_some() {
+                    self.db = None;
+                }
+            }
+            Step::Of(of) => {
+                let instead = self.unselected.as_deref().filter(|_| !reply.starts_with(b"-"));
+                batch.runs[of].2.take(instead.unwrap_or(reply));
+            }
             Step::Ahead(question) => {
                 let stood = self.stood(question, reply, epoch);
                 self.front().ahead = stood;

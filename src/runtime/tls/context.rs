@@ -13,8 +13,10 @@ use rustls::server::{
 };
 use rustls::version::{TLS12, TLS13};
 use rustls::{
-    ClientConfig, RootCertStore, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion,
+    ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned, SupportedCipherSuite,
+    SupportedProtocolVersion,
 };
+use std::io::{self, Read, Write};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -151,4 +153,27 @@ impl TlsClient {
         };
         Ok(UnbufferedClientConnection::new(self.config.clone(), name)?)
     }
+}
+
+/// TLS over a socket that blocks, to a host that shows a certificate which this system trusts: by
+/// the authorities of its own store, or those that SSL_CERT_FILE and SSL_CERT_DIR name. Reads
+/// files.
+pub fn client_of_system<S: Read + Write>(
+    host: &str,
+    socket: S,
+) -> io::Result<StreamOwned<ClientConnection, S>> {
+    let mut roots = RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    if roots.add_parsable_certificates(found.certs).0 == 0 {
+        let why = found.errors.first().map_or_else(String::new, |it| format!(": {it}"));
+        return Err(io::Error::other(format!("this system trusts no authority{why}")));
+    }
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13, &TLS12])
+        .map_err(io::Error::other)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+    let connection = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
+    Ok(StreamOwned::new(connection, socket))
 }

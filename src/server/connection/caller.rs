@@ -51,8 +51,8 @@ pub struct Caller {
     pub pause_mode: PauseMode,
     /// Writes that are about to be forwarded.
     pub gathered: Option<Box<Gathered>>,
-    /// The database that a forwarded transaction selects, if it is done.
-    pub db_after_exec: Option<usize>,
+    /// The databases that what is forwarded selects, each with the place of its reply.
+    pub selects_forwarded: Vec<(usize, usize)>,
     /// What became of writes as of then.
     pub writes: Writes,
     /// The set follows a master, has no link to it, and does not serve what it has, as of then.
@@ -128,7 +128,7 @@ impl Caller {
             set_generation,
             pause_mode: pause.map_or(PauseMode::Nobody, |it| it.0),
             gathered: None,
-            db_after_exec: None,
+            selects_forwarded: Vec::new(),
             writes: Writes::Here,
             is_stale: false,
             heard: 0,

@@ -8,8 +8,9 @@ use super::batch::BatchContext;
 use super::call::Call;
 use super::caller::Caller;
 use super::gathered::{Gathered, GatheredFor};
-use crate::base::ids::{MemberId, RouteId};
+use crate::base::ids::{CommandId, MemberId, RouteId};
 use crate::base::limits::DATABASES;
+use crate::base::number::parse_i64;
 use crate::base::position::{Offset, Position};
 use crate::base::time::MonoUs;
 use crate::command::{Class, Fault, Flags, Group};
@@ -19,7 +20,7 @@ use crate::commands::{
 };
 use crate::metrics::Label;
 use crate::node::{Awaited, Condition, Writes};
-use crate::resp::{Request, encode_command};
+use crate::resp::{ReplyScanner, Request, encode_command};
 use crate::route::{Reason, StepsTaken, Unavailable};
 use crate::session::{LastReply, Queue, ReplyMode, Tags};
 use crate::state::Forwarded;
@@ -55,8 +56,8 @@ impl Caller {
     /// Whether the next request joins the writes that were gathered.
     #[cold]
     pub fn may_join(&self, request: Request<'_>) -> bool {
-        // What was gathered is the one whose reply is skipped, once it comes.
-        if self.session.replies == ReplyMode::SkipThis {
+        // A reply that is silenced is known to be so when it comes, and stands alone.
+        if self.session.replies != ReplyMode::On {
             return false;
         }
         if self.server.upstream.is_some() {
@@ -268,6 +269,8 @@ impl Caller {
                 add_request(&mut one, request);
                 Some(Ok(leased(one, request, how)))
             }
+            // Without a transaction DISCARD is an error.
+            "discard" if !is_queueing => None,
             "unwatch" | "discard" | "reset" if self.session.watches_remote => {
                 self.session.watches_remote = false;
                 // Its end is the end of what it watches.
@@ -291,6 +294,14 @@ impl Caller {
             drop(self.server.forwarding.take_lease(self.client.id));
             return Err(fault);
         }
+        let may_write = |id: &CommandId| matches!(table().get(*id).handler, Handler::Script(run) if !run.reads_only);
+        if queue.commands.iter().any(|it| may_write(&it.0)) && !self.has_enough_replicas(context) {
+            drop(self.server.forwarding.take_lease(self.client.id));
+            return Err(Fault::Message(format!(
+                "EXECABORT Transaction discarded because of: {}",
+                Fault::NoReplicas.text()
+            )));
+        }
         self.session.last = LastReply::of_remote_master(RouteId::NONE, Reason::Transaction);
         let mut whole = self.nothing_yet(context);
         let texts: Vec<Arc<[u8]>> = queue
@@ -302,8 +313,8 @@ impl Caller {
             encode_command(&mut whole.bytes, [&b"SCRIPT"[..], b"LOAD", text].into_iter());
         }
         encode_command(&mut whole.bytes, [&b"MULTI"[..]].into_iter());
-        let mut db_after = None;
-        for (id, request) in &queue.commands {
+        let mut selects = Vec::new();
+        for (at, (id, request)) in queue.commands.iter().enumerate() {
             let command = table().get(*id);
             if !goes_along(command) {
                 drop(self.server.forwarding.take_lease(self.client.id));
@@ -317,29 +328,42 @@ impl Caller {
             encode_command(&mut whole.bytes, request.iter());
             self.cache_forwarded(command, request);
             if command.name == "select" {
-                let number =
-                    request.get(1).and_then(|it| std::str::from_utf8(it).ok()?.parse().ok());
-                db_after = number.or(db_after);
+                let db = request.get(1).and_then(parse_i64).and_then(|it| it.try_into().ok());
+                selects.push((at, db.unwrap_or(DATABASES)));
             }
         }
         encode_command(&mut whole.bytes, [&b"EXEC"[..]].into_iter());
         whole.replies.push_back(Awaited::Last(texts.len() + queue.commands.len() + 2));
-        whole.selects = db_after.is_some();
-        self.db_after_exec = db_after.filter(|it| *it < DATABASES);
+        whole.selects = !selects.is_empty();
+        self.selects_forwarded = selects;
         if watches {
             return Ok(leased(whole, call.request, Leased::Exec));
         }
         Ok(self.write_job(whole, call.request, context.now))
     }
 
-    /// The reply to a forwarded transaction has come: what it has selected is selected if it was
-    /// done.
+    /// The reply to what was forwarded has come: what the master has selected in it is selected
+    /// here.
     #[inline]
     pub fn settle_db(&mut self, reply: &Result<Vec<u8>, String>) {
-        if let Some(db) = self.db_after_exec.take()
-            && reply.as_ref().is_ok_and(|it| it.starts_with(b"*") && !it.starts_with(b"*-"))
-        {
-            self.session.db = db;
+        if !self.selects_forwarded.is_empty() {
+            self.settle_selected(reply);
+        }
+    }
+
+    #[cold]
+    fn settle_selected(&mut self, reply: &Result<Vec<u8>, String>) {
+        let selects = std::mem::take(&mut self.selects_forwarded);
+        let Ok(reply) = reply else { return };
+        let replies = elements(reply);
+        let is_done = |it: &&(usize, usize)| {
+            it.1 < DATABASES && replies.get(it.0).is_some_and(|it| *it == b"+OK\r\n")
+        };
+        if let Some((_, db)) = selects.iter().rfind(is_done) {
+            self.session.db = *db;
+            if let Some(upstream) = &self.server.upstream {
+                upstream.note_selected(*db);
+            }
         }
     }
 
@@ -354,6 +378,18 @@ impl Caller {
     }
 }
 
+/// The elements of an array, each with its end; a reply that is none is the only element.
+fn elements(reply: &[u8]) -> Vec<&[u8]> {
+    let is_array = reply.starts_with(b"*");
+    let head = memchr::memchr(b'\n', reply).filter(|_| is_array).map_or(0, |it| it + 1);
+    let (mut rest, mut all) = (&reply[head..], Vec::new());
+    while let Ok(Some(len)) = ReplyScanner::default().poll(rest) {
+        all.push(&rest[..len]);
+        rest = &rest[len..];
+    }
+    all
+}
+
 /// Whether a transaction is the master's: it has more in it than what is said to the proxy itself,
 /// as Sentinel does.
 pub fn is_of_master(queue: &Queue) -> bool {
@@ -365,7 +401,7 @@ fn goes_along(command: &Command) -> bool {
     match command.handler {
         Handler::Session(_) => {
             command.spec.group == Group::Pubsub && command.name.ends_with("publish")
-                || matches!(command.name.as_str(), "select" | "ping" | "echo")
+                || matches!(command.name.as_str(), "select" | "ping" | "echo" | "wait" | "unwatch")
         }
         Handler::Prefix | Handler::Container => false,
         _ => true,

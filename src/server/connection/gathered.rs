@@ -21,8 +21,8 @@ pub struct Gathered {
     pub scan: Option<ScanRun>,
     /// They are one script, for a server that does not know it by its name.
     pub script: Option<Arc<[u8]>>,
-    /// There is a write among them that the gate holds back: of a script nobody knows whether it
-    /// writes.
+    /// There is a write among them that the gate holds back. Of a script nobody knows whether it
+    /// writes: it counts as one.
     pub is_gated: bool,
 }
 

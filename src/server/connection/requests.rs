@@ -208,6 +208,13 @@ impl Caller {
         if self.server.monitors.are_any() {
             self.show_request(command, request, &outcome);
         }
+        if self.gathered.is_some()
+            && self.session.replies != ReplyMode::On
+            && let Outcome::Answered = outcome
+        {
+            // Its reply is silenced when it comes.
+            outcome = self.send_gathered(context.now).unwrap_or(Outcome::Answered);
+        }
         if let Outcome::Answered = outcome {
             context.served += 1;
             self.silence_reply(command, mark);
@@ -330,11 +337,10 @@ impl Caller {
         }
     }
 
-    /// As [`Caller::silence`], for the reply of this command, which may be pushes. What was
-    /// gathered has none yet, and is silenced when it has.
+    /// As [`Caller::silence`], for the reply of this command, which may be pushes.
     #[inline]
     fn silence_reply(&mut self, command: &Command, mark: Mark) {
-        if self.session.replies != ReplyMode::On && self.gathered.is_none() {
+        if self.session.replies != ReplyMode::On {
             let mark = if answers_with_pushes(command) { self.replies.mark() } else { mark };
             self.silence_now(mark);
         }

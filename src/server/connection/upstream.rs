@@ -11,6 +11,8 @@ use super::caller::Caller;
 use super::forward::{add_request, leased};
 use super::gathered::{Gathered, GatheredFor};
 use crate::base::ids::{MemberId, RouteId};
+use crate::base::limits::DATABASES;
+use crate::base::number::parse_i64;
 use crate::base::places::Places;
 use crate::base::position::{Offset, Position};
 use crate::base::time::MonoUs;
@@ -196,8 +198,6 @@ impl Caller {
         let script = self.known_script(call);
         if let Some(gathered) = &mut self.gathered {
             gathered.script = script;
-            // The server's own gate judges what it writes.
-            gathered.is_gated = false;
         }
         Ok(outcome)
     }
@@ -368,6 +368,7 @@ impl Caller {
                 Some(Ok(self.private(call, context, Leased::Kill)))
             }
             "migrate" => Some(Ok(self.private(call, context, Leased::Once))),
+            "select" => self.select_upstream(call, context).map(Ok),
             "waitaof" => {
                 // What is behind a barrier on a connection of its own is behind all that is done.
                 let mut one = self.nothing_yet(context);
@@ -387,6 +388,34 @@ impl Caller {
             }
             _ => None,
         }
+    }
+
+    /// SELECT of a database that no client has been in: the master may have none of that number,
+    /// or its user may not select. `None` where it can be answered here.
+    fn select_upstream(
+        &mut self,
+        call: &Call<'_>,
+        context: &BatchContext<'_, '_>,
+    ) -> Option<Outcome> {
+        let db = call.request.get(1).and_then(parse_i64)?.try_into().ok()?;
+        let is_known = self.server.upstream.as_ref()?.has_selected(db);
+        if call.request.len() != 2 || DATABASES <= db || is_known {
+            return None;
+        }
+        let mut one = self.nothing_yet(context);
+        add_request(&mut one, call.request);
+        one.selects = true;
+        self.selects_forwarded = vec![(0, db)];
+        let upstream = GatheredFor {
+            aim: Aim::Master,
+            kind: RunKind::Master { written: 0, wants_place: false },
+            route: RouteId::DEFAULT,
+            because: Reason::AskedMember,
+            acks: None,
+        };
+        let gathered = Gathered::new(one, call.request.to_owned(), Some(upstream));
+        let (job, first) = self.upstream_job(gathered, context.now);
+        Some(Outcome::apart(job, first))
     }
 
     /// This request over a connection of the client's own.

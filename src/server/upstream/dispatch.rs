@@ -264,8 +264,8 @@ pub fn settle(upstream: &Upstream, worker: usize, member: &UpstreamMember, done:
     // Some of it may have been answered, and is to be seen by who asks next.
     let somewhere = (!run.only_reads()).then_some(UNKNOWN);
     let (reply, place) = match verdict {
-        Verdict::AnsweredAt(at) if is_overtaken => (lost(replies, member), Some(at)),
-        _ if is_overtaken => (lost(replies, member), somewhere),
+        Verdict::AnsweredAt(at) if is_overtaken => (overtaken(replies, member), Some(at)),
+        _ if is_overtaken => (overtaken(replies, member), somewhere),
         Verdict::Lost => (lost(replies, member), somewhere),
         Verdict::Untold | Verdict::NotMaster if run.acks.is_some() && !run.only_reads() => {
             let (offset, wanted) = (0, run.acks.map_or(0, |it| it.replicas));
@@ -354,6 +354,12 @@ const UNKNOWN: Position = Position { replid: ReplId::new([0; 20]), offset: Offse
 fn lost(replies: Answering, member: &UpstreamMember) -> Vec<u8> {
     member.counts.lost.fetch_add(1, Relaxed);
     replies.failed(&codes::FORWARD_LOST.to_string())
+}
+
+/// The replies of one that is the master no more: its writes are gone, as far as anybody knows.
+fn overtaken(replies: Answering, member: &UpstreamMember) -> Vec<u8> {
+    member.counts.lost.fetch_add(1, Relaxed);
+    replies.all_lost(&codes::FORWARD_LOST.to_string())
 }
 
 /// Whether another has become the master: what this one has answered as the master may be old.

@@ -255,6 +255,7 @@ impl Exchange<'_> {
             Ok(0) => Err(of_io(ErrorKind::UnexpectedEof.into())),
             Ok(_) => {
                 let mut done = Vec::new();
+                self.pipeline.heard(clock::mono_now());
                 let handled = self.pipeline.handle(&mut done);
                 let Lane { upstream, member, worker, .. } = self.lane;
                 for report in self.pipeline.take_reports() {

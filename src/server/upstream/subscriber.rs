@@ -48,7 +48,7 @@ pub async fn attend(server: Arc<Server>, upstream: Arc<Upstream>) {
                     unused: BTreeSet::new(),
                     messages: Vec::new(),
                     behind: None,
-                    has_pinged: false,
+                    pinged_at: None,
                     expected: VecDeque::new(),
                     next_look: clock::mono_now().plus(LOOK_EVERY),
                 };
@@ -59,9 +59,8 @@ pub async fn attend(server: Arc<Server>, upstream: Arc<Upstream>) {
             Err(error) => Some(error),
         };
         upstream.subscriptions.uncover_all();
-        if let Some(error) = error {
-            log::warn!("event=upstream-subscriber-ended address={address} why={error}");
-        }
+        let why = error.map_or_else(|| "another is the master".to_owned(), |it| it.to_string());
+        log::warn!("event=upstream-subscriber-ended address={address} why={why}");
         tasks::sleep(backoff.failed()).await;
     }
 }
@@ -103,7 +102,8 @@ struct Subscriber<'s> {
     messages: Vec<Message>,
     /// How many of the messages had come when the master was asked where it stands.
     behind: Option<usize>,
-    has_pinged: bool,
+    /// When it was sent the PING that it has not answered.
+    pinged_at: Option<MonoUs>,
     /// What was sent whose answer has not come, in its order.
     expected: VecDeque<Expected>,
     /// When it is looked after next, however much comes.
@@ -122,7 +122,9 @@ impl Subscriber<'_> {
         self.subscribe(names(self.server, self.upstream)).await?;
         loop {
             let (news, changes) = (self.upstream.subscriptions.news(), self.upstream.news());
-            if self.upstream.view().master != master {
+            // While there is none it may be the same that comes back, with what it had to tell.
+            let now = self.upstream.view().master;
+            if now.is_some() && now != master {
                 return Ok(());
             }
             self.subscribe(self.upstream.subscriptions.take_new()).await?;
@@ -163,12 +165,20 @@ impl Subscriber<'_> {
 
     /// What nobody has subscribed to for a while is given up.
     async fn look_after(&mut self) -> io::Result<()> {
-        if std::mem::replace(&mut self.has_pinged, true) {
-            return Err(other("it does not answer"));
+        let now = clock::mono_now();
+        self.next_look = now.plus(LOOK_EVERY);
+        match self.pinged_at {
+            // One that is busy with a script tells afterwards what was published.
+            Some(at) if at.plus(self.upstream.settings.reply_timeout) <= now => {
+                return Err(other("it does not answer"));
+            }
+            Some(_) => {}
+            None => {
+                self.pinged_at = Some(now);
+                self.talk.send(&[b"PING"]).await?;
+                self.expected.push_back(Expected::Pong);
+            }
         }
-        self.next_look = clock::mono_now().plus(LOOK_EVERY);
-        self.talk.send(&[b"PING"]).await?;
-        self.expected.push_back(Expected::Pong);
         self.upstream.subscriptions.forget_gone();
         let all = names(self.server, self.upstream);
         let used: BTreeSet<SubscribedName> = all.iter().cloned().collect();
@@ -251,7 +261,7 @@ impl Subscriber<'_> {
     async fn take_reply(&mut self, reply: &[u8]) -> io::Result<()> {
         match self.expected.pop_front().ok_or_else(|| other("it answers what nobody asked"))? {
             Expected::Pong => {
-                self.has_pinged = false;
+                self.pinged_at = None;
                 return Ok(());
             }
             Expected::Subscribed((kind, name)) => {
