@@ -210,7 +210,9 @@ impl Keyspace {
         if let Some(at) = deadline {
             self.deadlines.note(at, hash);
         }
-        self.touch(key);
+        if self.is_noted {
+            self.touch_unready(key);
+        }
         true
     }
 

@@ -46,7 +46,12 @@ pub async fn forward_leased(
     }
     let remote = server.set.remote();
     let is_of_now = |it: &Lease| remote.as_ref().is_some_and(|remote| remote.address == it.of);
-    let lease = server.forwarding.take_lease(client.id);
+    // What is over behind its reply has a connection of its own: what the client watches stays
+    // watched.
+    let lease = match how {
+        Leased::Once | Leased::Kill => None,
+        Leased::Watch | Leased::WatchMore | Leased::Exec => server.forwarding.take_lease(client.id),
+    };
     let kept = lease.filter(|it| it.protocol == forwarded.protocol && is_of_now(it));
     if kept.is_none()
         && let Some(reply) = ended(how, &forwarded)

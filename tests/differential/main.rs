@@ -1,12 +1,14 @@
 //! The same seeded commands go to Entourage, a master with two replicas, and to a real Redis:
 //! every reply must be the same, but for the classes that `classes.rs` lists with their reasons.
-//! What that Redis does not have yet is compared with a Valkey.
+//! What that Redis does not have yet is compared with a Valkey, and so are calls that wait for
+//! keys, which have a family of their own (`blocking.rs`).
 //!
 //! Families take turns at one, two and four workers, and at others with another seed, unless
 //! `--threads` names a number.
 //!
 //! `cargo test --test differential -- --seed 7 --count 500000 --families hashes,keys --threads 2`
 
+mod blocking;
 mod classes;
 mod client;
 mod families;
@@ -28,9 +30,12 @@ const COUNT: u64 = 60_000;
 /// Different failures of a family that are shown before it gives up.
 const FAILURES_MAX: u64 = 8;
 
+/// The family that `blocking.rs` plays.
+const BLOCKING: &str = "blocking";
+
 /// What is played when `--families` says nothing.
 const FAMILIES: &str = "strings,keys,hashes,lists,sets,sorted_sets,sort,encodings,newer_encodings,newer,entries,\
-     streams,bitmaps,hyperloglog,geo";
+     streams,bitmaps,hyperloglog,geo,blocking";
 
 fn main() {
     let mut suite =
@@ -41,9 +46,13 @@ fn main() {
     let wanted = suite.text("families", FAMILIES).to_owned();
     let threads = suite.text("threads", "").to_owned();
     for (at, name) in wanted.split(',').enumerate() {
-        let family = Family::named(name);
         let turn = WORKERS[(at + seed as usize) % WORKERS.len()];
         let threads = if threads.is_empty() { turn } else { threads.as_str() };
+        if name == BLOCKING {
+            suite.test(name, || blocking::run(seed, threads));
+            continue;
+        }
+        let family = Family::named(name);
         suite.test(name, || run(&family, seed, count, failures_max, threads));
     }
     suite.finish();

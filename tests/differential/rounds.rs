@@ -303,7 +303,7 @@ fn transact(grammar: &Grammar, random: &mut Random, client: &Client, batch: &mut
 }
 
 /// Calls the commands in its arguments, each behind the number of its words.
-const CALLS: &str = "local replies, at = {}, 1 \
+pub const CALLS: &str = "local replies, at = {}, 1 \
     while at <= #ARGV do \
         local count = tonumber(ARGV[at]) \
         replies[#replies + 1] = redis.pcall(unpack(ARGV, at + 1, at + count)) \

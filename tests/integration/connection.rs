@@ -224,14 +224,19 @@ fn unblock_ends_another_client_s_wait() {
 
 #[test]
 fn replies_are_left_out_as_asked() {
-    let ours = Server::entourage(&[]);
-    let mut wire = ours.dial();
-    let lines = ["CLIENT REPLY OFF", "PING a", "NOSUCH", "CLIENT REPLY ON", "PING b"];
-    lines.iter().for_each(|it| say(&mut wire, it));
-    assert_eq!([wire.read().string(), wire.read().string()], ["OK", "b"]);
-    let lines = ["CLIENT REPLY SKIP", "PING a", "PING b"];
-    lines.iter().for_each(|it| say(&mut wire, it));
-    assert_eq!(wire.read().string(), "b");
+    for server in [Server::redis(&[]), Server::entourage(&[])] {
+        let mut wire = server.dial();
+        let lines = ["CLIENT REPLY OFF", "PING a", "NOSUCH", "CLIENT REPLY ON", "PING b"];
+        lines.iter().for_each(|it| say(&mut wire, it));
+        assert_eq!([wire.read().string(), wire.read().string()], ["OK", "b"]);
+        let lines =
+            ["CLIENT REPLY SKIP", "PING a", "PING b", "CLIENT REPLY SKIP", "RESET", "PING c"];
+        lines.iter().for_each(|it| say(&mut wire, it));
+        assert_eq!([wire.read().string(), wire.read().string()], ["b", "c"]);
+        let lines = ["CLIENT REPLY OFF", "PING a", "RESET", "PING b"];
+        lines.iter().for_each(|it| say(&mut wire, it));
+        assert_eq!([wire.read().string(), wire.read().string()], ["RESET", "b"]);
+    }
 }
 
 fn say(wire: &mut Wire, line: &str) {

@@ -2,8 +2,8 @@
 //! here and never older than what was written or shown through the node.
 
 use crate::support::{
-    Server, Value, Wire, are_answered_in_order, furnish, hold_the_same, info_field, ok, starts,
-    until, until_caught_up, waits_are_served, words,
+    Server, Value, Wire, are_answered_in_order, are_left_out_as_asked, furnish, hold_the_same,
+    info_field, ok, starts, until, until_caught_up, waits_are_served, words,
 };
 use std::thread;
 
@@ -63,6 +63,14 @@ fn pipelines_are_answered_in_order() {
         assert_eq!(wire.read().string(), "OK");
         starts(&wire.read(), "ERR Protocol error");
         until("the end", || wire.is_closed().then_some(()));
+    }
+}
+
+#[test]
+fn replies_are_left_out_as_asked_wherever_they_come_from() {
+    for master in masters() {
+        are_left_out_as_asked(&mut node_of(&master, &[]).dial());
+        are_left_out_as_asked(&mut master.dial());
     }
 }
 

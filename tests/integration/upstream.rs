@@ -3,7 +3,8 @@
 
 use crate::support::upstream::{node_field, states};
 use crate::support::{
-    Kind, RealSet, Server, Wire, are_answered_in_order, furnish, ok, starts, until, words,
+    Kind, RealSet, Server, Wire, are_answered_in_order, are_left_out_as_asked, furnish, ok, starts,
+    until, words,
 };
 
 const EVENTUAL: &str = "[consistency]\nlevel = \"eventual\"\n";
@@ -42,6 +43,14 @@ fn pipelines_are_answered_in_order_and_see_what_was_written_before_them() {
             let mut wire = proxy.dial();
             are_answered_in_order(&mut wire, &format!("c{level}"));
         }
+    }
+}
+
+#[test]
+fn replies_are_left_out_as_asked_wherever_they_come_from() {
+    for kind in Kind::all() {
+        let set = RealSet::new(kind, 1, &[]);
+        are_left_out_as_asked(&mut set.proxy("").dial());
     }
 }
 

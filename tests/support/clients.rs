@@ -36,6 +36,7 @@ pub fn until_running(operator: &mut Wire) {
 /// Who waits for a key at `ours` is served when `other` pushes, and `gone`, which hangs up as it
 /// waits, leaves nothing behind: neither there nor at the server behind it, which `theirs` asks.
 pub fn waits_are_served(ours: &mut Wire, other: &mut Wire, mut gone: Wire, theirs: &mut Wire) {
+    waits_leave_watches_alone(ours, other);
     ours.send(&[words(&["BLPOP", "list", "10"])]);
     assert_eq!(other.ask("RPUSH list x").int(), Some(1));
     assert_eq!(ours.read().list()[1].string(), "x");
@@ -45,6 +46,25 @@ pub fn waits_are_served(ours: &mut Wire, other: &mut Wire, mut gone: Wire, their
     drop(gone);
     until_blocked(theirs, 0);
     ok(theirs, "SET still here");
+}
+
+/// A call that waits ends no watch, and is made in the database that is selected.
+fn waits_leave_watches_alone(ours: &mut Wire, other: &mut Wire) {
+    for (db, is_changed) in [("SELECT 3", false), ("SELECT 0", false), ("SELECT 0", true)] {
+        ok(ours, db);
+        ok(ours, "WATCH watched");
+        ok(ours, "SELECT 0");
+        assert!(ours.ask("BLPOP list 0.05").is_nil());
+        assert_eq!(other.ask("RPUSH list x").int(), Some(1));
+        assert_eq!(ours.ask("BLPOP list 5").list()[1].string(), "x");
+        if is_changed {
+            assert_eq!(other.ask("INCR watched").int(), Some(1));
+        }
+        ok(ours, "MULTI");
+        assert_eq!(ours.ask("DEL watched").string(), "QUEUED");
+        assert_eq!(ours.ask("EXEC").is_nil(), is_changed);
+    }
+    assert_eq!(other.ask("DEL watched").int(), Some(1));
 }
 
 /// Waits until replies wait for the client that came last to read them.

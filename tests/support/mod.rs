@@ -37,7 +37,7 @@ pub use http::{Answer, Site, read_answer};
 pub use link_proxy::LinkProxy;
 pub use members::{BOTH, digests, node, order, until_behind};
 pub use patience::{until, within};
-pub use pipelines::are_answered_in_order;
+pub use pipelines::{are_answered_in_order, are_left_out_as_asked};
 pub use programs::python;
 pub use relay::Relay;
 pub use servers::{Server, WORKERS};

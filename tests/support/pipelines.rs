@@ -26,3 +26,21 @@ pub fn are_answered_in_order(wire: &mut Wire, counters: &str) {
         }
     }
 }
+
+/// CLIENT REPLY, in one pipeline and one command after the other.
+pub fn are_left_out_as_asked(wire: &mut Wire) {
+    let lines = "DEL s; CLIENT REPLY SKIP; SET s 1; INCR s; CLIENT REPLY SKIP; INCR s; INCR s; \
+        CLIENT REPLY SKIP; GET s; GET s; CLIENT REPLY OFF; INCR s; SET s; GET s; CLIENT REPLY ON; \
+        GET s; CLIENT REPLY SKIP; SET s; PING; CLIENT REPLY SKIP; LPUSH s x; INCR s";
+    let commands: Vec<_> =
+        lines.split("; ").map(|it| words(&it.split(' ').collect::<Vec<_>>())).collect();
+    let told = [":2", ":4", "\"4\"", "+OK", "\"5\"", "+PONG", ":6"];
+    wire.send(&commands);
+    assert!(wire.read().int().is_some());
+    assert_eq!(told.map(|_| wire.read().to_string()), told);
+    for command in &commands {
+        wire.send(std::slice::from_ref(command));
+    }
+    assert_eq!(wire.read().int(), Some(1));
+    assert_eq!(told.map(|_| wire.read().to_string()), told);
+}

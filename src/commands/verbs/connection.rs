@@ -280,7 +280,10 @@ fn reset(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     session.queue = None;
     session.db = 0;
     (session.has_logged_in, session.is_known) = (is_known, is_known);
-    session.replies = ReplyMode::On;
+    // What CLIENT REPLY SKIP has said is for this command.
+    if session.replies != ReplyMode::SkipThis {
+        session.replies = ReplyMode::On;
+    }
     (session.no_evict, session.no_touch) = (false, false);
     context.args.env.touches.set(true);
     (session.level, session.scope, session.acks) = (None, None, None);

@@ -1,0 +1,137 @@
+//! Calls that wait for keys, and what serves, disturbs and ends them: drawn steps of several
+//! clients, the same at Entourage and at a Valkey, each when all is at rest behind the one before.
+//! Every reply to every client must be the same, who waits, keyspace events, and what is left.
+
+mod stage;
+mod steps;
+
+use crate::support::{Server, contents, digests, within};
+use entourage::base::random::Random;
+use stage::{Seen, Stage};
+use std::collections::BTreeSet;
+use std::env;
+use std::time::Duration;
+use steps::{Draw, Step};
+
+/// Schedules of a run, and of a long one.
+const SCHEDULES: [u64; 2] = [80, 2_000];
+/// A schedule that fails is played again at most so often, to make it short.
+const REPLAYS_MAX: usize = 80;
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Plays schedules of a seed. Answers how many, or what differs.
+pub fn run(seed: u64, threads: &str) -> Result<String, String> {
+    let Some(theirs) = Server::valkey() else {
+        return Ok("SKIPPED: NO VALKEY-SERVER HERE, NAME ONE IN VALKEY_SERVER".into());
+    };
+    let ours = Server::entourage(&["--replicas", "2", "--threads", threads]);
+    let schedules = SCHEDULES[usize::from(env::var_os("ENTOURAGE_LONG").is_some())];
+    let mut played = 0;
+    for number in 0..schedules {
+        let random = Random::new(seed.wrapping_mul(1_000_003).wrapping_add(number));
+        let mut draw = Draw::new(random);
+        let mut steps = vec![];
+        let found = play(&theirs, &ours, |stage| {
+            let is_over = steps.len() == draw.steps;
+            let step = (!is_over).then(|| draw.step(&stage.blocked(), stage.is_busy()))?;
+            steps.push(step.clone());
+            Some(step)
+        });
+        played += steps.len();
+        if let Some(found) = found {
+            let (steps, found) = shrink(&theirs, &ours, steps, found);
+            let lines: Vec<String> = steps.iter().map(|it| format!("  {it}\n")).collect();
+            return Err(format!("schedule {number} of seed {seed}:\n{}{found}", lines.concat()));
+        }
+    }
+    Ok(format!("({played} steps of {schedules} schedules, seed {seed}, {threads} workers)"))
+}
+
+/// Plays steps at both servers. Answers what differs.
+fn play(
+    theirs: &Server,
+    ours: &Server,
+    mut next: impl FnMut(&Stage<'_>) -> Option<Step>,
+) -> Option<String> {
+    let (mut theirs, mut ours) = (Stage::new(theirs), Stage::new(ours));
+    let mut found = None;
+    while let Some(step) = next(&theirs).filter(|_| found.is_none()) {
+        theirs.begin(&step);
+        ours.begin(&step);
+        let mut wanted = theirs.rest();
+        if step.expires() {
+            theirs.expire();
+            wanted = theirs.rest();
+        }
+        found = ours.follow(&wanted).err().map(|seen| difference(&wanted, &seen));
+    }
+    let found = found.or_else(|| what_is_left(&mut theirs, &mut ours));
+    theirs.end();
+    ours.end();
+    found
+}
+
+fn difference(wanted: &Seen, seen: &Seen) -> String {
+    let differs = |name: &str, theirs: String, ours: String| match theirs == ours {
+        true => String::new(),
+        false => format!("{name}\n  valkey:    {theirs}\n  entourage: {ours}\n"),
+    };
+    let told = |it: &Seen| {
+        [
+            format!("{:?}", it.states),
+            format!("{:?}", it.replies),
+            it.events.join(" "),
+            it.counts.join(" "),
+        ]
+    };
+    let names = ["clients", "replies", "events", "counts"];
+    let pairs = told(wanted).into_iter().zip(told(seen));
+    names.iter().zip(pairs).map(|(name, (theirs, ours))| differs(name, theirs, ours)).collect()
+}
+
+/// Both hold the same, and all members do.
+fn what_is_left(theirs: &mut Stage<'_>, ours: &mut Stage<'_>) -> Option<String> {
+    let wanted = contents(theirs.operator());
+    let mut held = contents(ours.operator());
+    let are_same = within(PATIENCE, || {
+        held = contents(ours.operator());
+        (held == wanted).then_some(())
+    });
+    if are_same.is_none() {
+        return Some(format!("left\n  valkey:    {wanted:?}\n  entourage: {held:?}\n"));
+    }
+    let agree = within(PATIENCE, || {
+        let digests: BTreeSet<String> = digests(ours.operator()).into_iter().collect();
+        (digests.len() == 1).then_some(())
+    });
+    agree.is_none().then(|| format!("members hold {:?}\n", digests(ours.operator())))
+}
+
+/// Leaves out steps, and commands of steps, as long as something still differs.
+fn shrink(
+    theirs: &Server,
+    ours: &Server,
+    mut steps: Vec<Step>,
+    mut found: String,
+) -> (Vec<Step>, String) {
+    let mut replays_left = REPLAYS_MAX;
+    let mut fails = |steps: &[Step]| {
+        replays_left = replays_left.checked_sub(1)?;
+        let mut rest = steps.iter().cloned();
+        play(theirs, ours, |_| rest.next())
+    };
+    let mut width = steps.len().div_ceil(2);
+    while 0 < width {
+        let mut at = 0;
+        while at < steps.len() {
+            let end = (at + width).min(steps.len());
+            let shorter = [&steps[..at], &steps[end..]].concat();
+            match fails(&shorter) {
+                Some(what) => (steps, found) = (shorter, what),
+                None => at = end,
+            }
+        }
+        width /= 2;
+    }
+    (steps, found)
+}
