@@ -112,8 +112,8 @@ impl Answering {
         told
     }
 
-    /// All of them, of which nothing counts that was done: this error in the place of each that says
-    /// that something was, and of each that has not come.
+    /// All of them, of which nothing counts that was done: this error in the place of each that
+    /// says that something was, and of each that has not come.
     pub fn all_lost(mut self, text: &str) -> Vec<u8> {
         let awaited = std::mem::take(&mut self.awaited);
         let mut told = self.each_done_is(text);

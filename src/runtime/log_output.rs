@@ -1,8 +1,8 @@
 //! Where lines of the log go: to stderr, or to a file that can be opened anew.
 //!
-//! **Invariant:** who logs waits for no reader. A line is written at once where the output has room;
-//! where it has none, as a pipe whose reader has stopped, lines wait for a thread that writes them
-//! when there is room again. Those that too many wait before are lost, and counted in a line.
+//! **Invariant:** who logs waits for no reader. A line is written at once where the output has
+//! room; where it has none, as a pipe whose reader has stopped, lines wait for a thread that writes
+//! them when there is room again. Those that too many wait before are lost, and counted in a line.
 
 use super::tasks;
 use parking_lot::{Condvar, Mutex, MutexGuard};

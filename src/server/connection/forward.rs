@@ -8,7 +8,7 @@ use super::batch::BatchContext;
 use super::call::Call;
 use super::caller::Caller;
 use super::gathered::{Gathered, GatheredFor};
-use crate::base::ids::{CommandId, MemberId, RouteId};
+use crate::base::ids::{MemberId, RouteId};
 use crate::base::limits::DATABASES;
 use crate::base::number::parse_i64;
 use crate::base::position::{Offset, Position};
@@ -294,8 +294,10 @@ impl Caller {
             drop(self.server.forwarding.take_lease(self.client.id));
             return Err(fault);
         }
-        let may_write = |id: &CommandId| matches!(table().get(*id).handler, Handler::Script(run) if !run.reads_only);
-        if queue.commands.iter().any(|it| may_write(&it.0)) && !self.has_enough_replicas(context) {
+        let writes = |it: &Command| matches!(it.handler, Handler::Script(run) if !run.reads_only);
+        if queue.commands.iter().any(|it| writes(table().get(it.0)))
+            && !self.has_enough_replicas(context)
+        {
             drop(self.server.forwarding.take_lease(self.client.id));
             return Err(Fault::Message(format!(
                 "EXECABORT Transaction discarded because of: {}",
