@@ -38,12 +38,6 @@ pub async fn forward_leased(
         }
         (Leased::Kill, _) | (_, None) => None,
     };
-    if let Some(upstream) = &server.upstream {
-        let master = upstream.other_master(None);
-        if tasks::within(upstream.settings.buffer_for, master).await.is_none() {
-            return failed(forwarded, &codes::NO_REAL_MASTER.text());
-        }
-    }
     let remote = server.set.remote();
     let is_of_now = |it: &Lease| remote.as_ref().is_some_and(|remote| remote.address == it.of);
     // What is over behind its reply has a connection of its own: what the client watches stays
@@ -57,6 +51,14 @@ pub async fn forward_leased(
         && let Some(reply) = ended(how, &forwarded)
     {
         return JobReply { reply: Ok(reply), wrote: None };
+    }
+    if kept.is_none()
+        && let Some(upstream) = &server.upstream
+    {
+        let master = upstream.other_master(None);
+        if tasks::within(upstream.settings.buffer_for, master).await.is_none() {
+            return failed(forwarded, &codes::NO_REAL_MASTER.text());
+        }
     }
     let (db, protocol, unblocked) = (forwarded.db, forwarded.protocol, forwarded.unblocked.take());
     let mut place = None;

@@ -137,7 +137,7 @@ fn a_script_writes_no_more_than_its_gate_lets_through() {
     let mut ours = proxy.dial();
     until("the gate to open", || (!ours.ask("SET k 0").is_error()).then_some(()));
     set.members[1].freeze();
-    until("the gate to close", || ours.ask("SET k 1").is_error().then_some(()));
+    until("the gate to close", || ours.ask("SET other 1").is_error().then_some(()));
     let script = "EVAL redis.call('INCR',KEYS[1]) 1 k";
     starts(&ours.ask(script), "NOREPLICAS");
     assert_eq!(ours.ask("EVAL_RO return(redis.call('GET',KEYS[1])) 1 k").string(), "0");
