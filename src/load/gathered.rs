@@ -92,6 +92,14 @@ impl Gathered {
         }
     }
 
+    /// A slice has been interrupted: what it misses is no fault of its target.
+    pub fn end_broken_slice(&mut self, scenario: &Scenario, mut slice: Outcome) {
+        if slice.totals.errors.count() == 0 {
+            slice.shortcomings.clear();
+        }
+        self.end_slice(scenario, slice);
+    }
+
     /// What all slices have come to.
     pub fn finish(mut self, scenario: &Scenario) -> Option<Outcome> {
         self.close_second(scenario);

@@ -58,7 +58,7 @@ pub struct ErrorCount {
 
 impl Errors {
     /// Takes one in.
-    fn add(&mut self, text: &str) {
+    pub fn add(&mut self, text: &str) {
         let word = text.split(' ').next().unwrap_or_default();
         let is_word = !word.is_empty() && word.chars().all(|it| it.is_ascii_uppercase());
         // What we say ourselves, "connection lost", is no word of a server.

@@ -75,7 +75,8 @@ pub fn run(scenario: &Scenario, mut watch: Watch<'_>) -> Result<Outcome, String>
         watch.interrupt.set_running(true);
         let is_entourage = servers[0].starts_with("entourage");
         let outcome = attend(scenario, &shared, &told, &mut watch, is_entourage);
-        watch.interrupt.set_running(false);
+        // What is gathered of the slices before is to be shown, too.
+        watch.interrupt.set_running(watch.gathered.is_some());
         // Whatever happened, threads that wait for the beginning end.
         shared.is_stopped.store(true, Relaxed);
         let _ = shared.begin.compare_exchange(0, 1, Release, Relaxed);
