@@ -14,7 +14,7 @@ use super::pace::{Phase, Schedule};
 use super::progress::Progress;
 use super::report::hdr::Log;
 use super::scenario::Scenario;
-use super::thread::{Shared, Thread, Told};
+use super::thread::{SHARED_KEYS, Shared, Thread, Told};
 use crate::runtime::{clock, process};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -348,6 +348,9 @@ fn observe(scenario: &Scenario, events: Receiver<Batch>, confirms_all: bool) -> 
     }
     if confirms_all {
         checker = checker.confirmed_everywhere();
+    }
+    if scenario.checks.linearizable {
+        checker = checker.shared_below(SHARED_KEYS);
     }
     for batch in events {
         batch.tokens.into_iter().for_each(|it| checker.observe_token(it));

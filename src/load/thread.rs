@@ -33,7 +33,7 @@ const GRACE_NS: u64 = 5 * SECOND_NS;
 const FILL_DEPTH: usize = 64;
 const FILL_BYTES: usize = 4 << 20;
 /// Keys that all clients write, where linearizability is checked: few, so that writes meet.
-const SHARED_KEYS: u64 = 16;
+pub const SHARED_KEYS: u64 = 16;
 /// One request of so many is about one of them.
 const SHARED_EVERY: u64 = 8;
 
