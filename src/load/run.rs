@@ -30,8 +30,11 @@ const EVENT_BATCHES_MAX: usize = 256;
 const FINAL_BATCH: usize = 500;
 const FINAL_BATCH_BYTES: usize = 8 << 20;
 const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
-/// The open loop is late if its last request was due this long before the end.
-const LATE_NS_MIN: u64 = 100_000_000;
+/// The target has stalled if nothing was answered for this long before the end: less could as well
+/// be a busy machine.
+const SILENT_NS_MIN: u64 = 200_000_000;
+/// Of a stalled target: so many requests in a hundred may be due and not sent.
+const NOT_SENT_PERCENT_MAX: u64 = 1;
 
 /// What a run hands on while it goes on.
 pub struct Watch<'p> {
@@ -218,7 +221,7 @@ fn attend(
         let mut hdr = Log::new(watch.keeps_hdr);
         let mut totals = Totals::new(scenario.commands.len());
         let mut open: BTreeMap<u32, Vec<Second>> = BTreeMap::new();
-        let (mut running, mut failed, mut late_ns) = (scenario.threads, None, 0);
+        let (mut running, mut failed, mut unsent) = (scenario.threads, None, Unsent::default());
         watch.progress.begin(scenario);
         while let Ok(it) = told.recv() {
             match it {
@@ -230,7 +233,9 @@ fn attend(
                 Told::Ended(it) => {
                     running -= 1;
                     totals.errors.append(it.errors);
-                    late_ns = late_ns.max(it.late_ns);
+                    unsent.count += it.not_sent;
+                    unsent.late_ns = unsent.late_ns.max(it.late_ns);
+                    unsent.is_stalled |= SILENT_NS_MIN <= it.silent_ns && it.not_sent != 0;
                 }
                 Told::Second(second) => {
                     let number = second.number;
@@ -263,14 +268,17 @@ fn attend(
             return Err(why);
         }
         let hdr = hdr.into_bytes();
-        let notes = notes(scenario, late_ns, watch.interrupt.is_asked());
-        let shortcomings = shortcomings(&totals, &faults);
+        let notes = notes(scenario, &unsent, watch.interrupt.is_asked());
+        let mut shortcomings = shortcomings(&totals, &faults);
+        shortcomings.extend(unsent.shortcoming(&totals));
+        let not_sent = unsent.count;
         Ok(Outcome {
             cpu_s,
             faults,
             lags,
             measured_from,
             promoted,
+            not_sent,
             notes,
             shortcomings,
             hdr,
@@ -279,17 +287,39 @@ fn attend(
     })
 }
 
+/// What was due in the open loop and has not been sent.
+#[derive(Default)]
+struct Unsent {
+    count: u64,
+    /// How long before the end the first was due.
+    late_ns: u64,
+    /// Whether nothing was answered any more.
+    is_stalled: bool,
+}
+
+impl Unsent {
+    /// If a stall has kept more than a few requests from being sent: latencies do not show it.
+    fn shortcoming(&self, totals: &Totals) -> Option<String> {
+        let due = self.count + totals.all.len() + totals.errors.count();
+        let is_much = due * NOT_SENT_PERCENT_MAX < self.count * 100;
+        (self.is_stalled && is_much).then(|| {
+            format!("the target stalled until the end: {} of {due} were not sent", self.count)
+        })
+    }
+}
+
 /// What is to be known of how it went.
-fn notes(scenario: &Scenario, late_ns: u64, is_interrupted: bool) -> Vec<String> {
+fn notes(scenario: &Scenario, unsent: &Unsent, is_interrupted: bool) -> Vec<String> {
     let mut notes = scenario.notes.clone();
     if is_interrupted {
         notes.push("interrupted: it ended early".to_owned());
     }
-    if LATE_NS_MIN <= late_ns {
+    if unsent.count != 0 {
         notes.push(format!(
-            "the rate was not reached: what was due in the last {:.1} s was not sent, as every \
-             client had its requests under way",
-            late_ns as f64 / 1e9
+            "the rate was not reached: due, not sent: {}, for up to {:.3} s before the end, as \
+             every client that was connected had its requests under way",
+            unsent.count,
+            unsent.late_ns as f64 / 1e9
         ));
     }
     notes

@@ -198,7 +198,7 @@ impl Scenario {
 
     /// Whether any request has a time at which it should be sent.
     pub fn is_open(&self) -> bool {
-        self.phases.iter().any(|it| it.from != 0.0)
+        self.phases.iter().any(|it| it.from != 0.0 || it.to != 0.0)
     }
 }
 

@@ -87,8 +87,12 @@ pub enum Told {
 pub struct Ended {
     /// Errors by their first word.
     pub errors: Errors,
-    /// The open loop: how long before the end the last request was due that has been sent, in ns.
+    /// The open loop: requests that were due before the end and have not been sent.
+    pub not_sent: u64,
+    /// How long before the end the first of them was due, in ns.
     pub late_ns: u64,
+    /// For how long nothing had been answered when the time was over, in ns.
+    pub silent_ns: u64,
 }
 
 /// A thread's state.
@@ -120,7 +124,10 @@ pub struct Thread<'s> {
     scratch: Vec<u8>,
     measured_from: u64,
     ends_at: u64,
-    is_ending: bool,
+    /// When it began to end; the greatest number before.
+    ended_at: u64,
+    /// When something was answered last, before the end.
+    answered_at: u64,
     /// Why a key could not be set.
     refused: Option<String>,
     tell: SyncSender<Told>,
@@ -181,7 +188,8 @@ impl<'s> Thread<'s> {
             scratch: Vec::with_capacity(READ_BYTES),
             measured_from: u64::MAX,
             ends_at: u64::MAX,
-            is_ending: false,
+            ended_at: u64::MAX,
+            answered_at: 0,
             refused: None,
             tell,
         })
@@ -286,10 +294,15 @@ impl<'s> Thread<'s> {
                 self.hand_over();
                 next_hand_over = now + HAND_OVER_NS;
             }
-            self.is_ending |= self.ends_at <= now
+            let is_over = self.ends_at <= now
                 || self.shared.is_stopped.load(Relaxed)
                 || self.shared.interrupt.is_asked();
-            if self.is_ending {
+            if is_over && !self.is_ending() {
+                // What became due while this thread slept.
+                self.send_due(now);
+                self.begin_to_end(now);
+            }
+            if self.is_ending() {
                 let is_idle = self.clients.iter().all(|it| it.under_way == 0);
                 let waits = self.lanes.iter().any(|it| !it.pending.is_empty());
                 if is_idle && !waits || self.ends_at.min(now) + GRACE_NS <= now {
@@ -326,21 +339,35 @@ impl<'s> Thread<'s> {
             self.give_up_unconfirmed(at);
         }
         self.hand_over();
-        let (errors, late_ns) = (std::mem::take(&mut self.recorder.errors), self.late_ns());
-        let _ = self.tell.send(Told::Ended(Ended { errors, late_ns }));
+        let errors = std::mem::take(&mut self.recorder.errors);
+        let (not_sent, late_ns) = self.not_sent();
+        let silent_ns = self.ended_at.saturating_sub(self.answered_at.max(self.measured_from));
+        let _ = self.tell.send(Told::Ended(Ended { errors, not_sent, late_ns, silent_ns }));
     }
 
-    /// How long before the end the next request would have been due.
-    fn late_ns(&mut self) -> u64 {
+    fn is_ending(&self) -> bool {
+        self.ended_at != u64::MAX
+    }
+
+    /// Nothing more is sent from now on.
+    fn begin_to_end(&mut self, now: u64) {
+        self.ended_at = self.ended_at.min(now).min(self.ends_at);
+    }
+
+    /// How many requests were due before the end and have not been sent, and how long before it the
+    /// first of them was. Where their count ends the run nothing more is due.
+    fn not_sent(&mut self) -> (u64, u64) {
         let begin = self.measured_from - self.scenario.warmup.as_nanos() as u64;
-        let has_time_ended = self.ends_at <= self.now();
-        let Some(schedule) = self.schedule.as_mut().filter(|_| has_time_ended) else { return 0 };
-        schedule.next_due().map_or(0, |it| self.ends_at.saturating_sub(begin + it))
+        let has_left = self.scenario.count == 0 || 0 < self.shared.left.load(Relaxed);
+        let end = self.ended_at.saturating_sub(begin);
+        let Some(schedule) = self.schedule.as_mut().filter(|_| has_left) else { return (0, 0) };
+        let late_ns = schedule.next_due().map_or(0, |it| end.saturating_sub(it));
+        (schedule.left_before(end), late_ns)
     }
 
     /// Sends what is due in the open loop. Answers how long to sleep at most.
     fn send_due(&mut self, now: u64) -> Duration {
-        if self.is_ending {
+        if self.is_ending() {
             return SLEEP_MAX;
         }
         let Some(mut schedule) = self.schedule.take() else { return SLEEP_MAX };
@@ -373,13 +400,15 @@ impl<'s> Thread<'s> {
             return true;
         }
         let may = 0 < self.shared.left.fetch_sub(1, Relaxed);
-        self.is_ending |= !may;
+        if !may {
+            self.begin_to_end(now);
+        }
         may
     }
 
     /// A client in the closed loop sends its next requests.
     fn refill(&mut self, client: usize, now: u64) {
-        if self.is_ending || self.clients[client].down != 0 {
+        if self.is_ending() || self.clients[client].down != 0 {
             return;
         }
         for _ in 0..self.scenario.depth {

@@ -26,6 +26,7 @@ pub fn summary(scenario: &Scenario, outcome: &Outcome, comparison: Option<&Compa
             });
         });
         it.name("seconds").number(seconds);
+        it.name("not_sent").number(outcome.not_sent);
         it.name("own_cpu_seconds").number(outcome.cpu_s);
         it.name("all").object(|it| latencies(it, &outcome.totals.all, seconds));
         it.name("commands").array(&outcome.totals.classes, |it, (class, histogram)| {

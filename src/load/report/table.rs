@@ -44,6 +44,9 @@ pub fn table(scenario: &Scenario, outcome: &Outcome) -> String {
             .map_or_else(String::new, |it| format!(" ({:.2} % at replicas)", it * 100.0));
         line(format!("reads by member, warm-up included: {each}{share}"));
     }
+    if outcome.not_sent != 0 {
+        line(format!("due, not sent: {} (their latencies are not among those above)", outcome.not_sent));
+    }
     errors(&totals.errors).into_iter().for_each(&mut line);
     for it in &outcome.faults {
         line(format!("fault at {:.3} s: {}: {}", it.at as f64 / 1e9, it.what, it.answer));

@@ -85,6 +85,9 @@ impl Thread<'_> {
             self.settle(at, &pending, reply.1, now);
         }
         self.lanes[at].scanner = scanner;
+        if taken != 0 && !self.is_ending() {
+            self.answered_at = now;
+        }
         if self.scenario.waits_elsewhere && !self.lanes[at].unconfirmed.is_empty() {
             self.confirm_elsewhere(at, now);
         }
