@@ -75,8 +75,6 @@ pub struct Lane {
 pub struct Client {
     /// Requests on their way.
     pub under_way: u32,
-    /// Connections that are down.
-    pub down: u32,
     /// Which target its next read goes to, counted from the first of those.
     pub next_target: u16,
 }

@@ -181,7 +181,9 @@ mod tests {
 
     #[test]
     fn what_is_no_phase_is_refused() {
-        for wrong in ["", "ramp 5 5s", "step 1..2 5s", "step 5", "step 5 0s", "step x 1s", "ramp 0..0 1s"] {
+        for wrong in
+            ["", "ramp 5 5s", "step 1..2 5s", "step 5", "step 5 0s", "step x 1s", "ramp 0..0 1s"]
+        {
             assert!(Phase::parse(wrong, seconds).is_err(), "{wrong}");
         }
     }

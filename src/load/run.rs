@@ -16,7 +16,7 @@ use super::report::hdr::Log;
 use super::scenario::Scenario;
 use super::thread::{SHARED_KEYS, Shared, Thread, Told};
 use crate::runtime::{clock, process};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -222,6 +222,7 @@ fn attend(
         let mut totals = Totals::new(scenario.commands.len());
         let mut open: BTreeMap<u32, Vec<Second>> = BTreeMap::new();
         let (mut running, mut failed, mut unsent) = (scenario.threads, None, Unsent::default());
+        let mut away = BTreeSet::new();
         watch.progress.begin(scenario);
         while let Ok(it) = told.recv() {
             match it {
@@ -233,6 +234,7 @@ fn attend(
                 Told::Ended(it) => {
                     running -= 1;
                     totals.errors.append(it.errors);
+                    away.extend(it.away);
                     unsent.count += it.not_sent;
                     unsent.late_ns = unsent.late_ns.max(it.late_ns);
                     unsent.is_stalled |= SILENT_NS_MIN <= it.silent_ns && it.not_sent != 0;
@@ -271,6 +273,8 @@ fn attend(
         let notes = notes(scenario, &unsent, watch.interrupt.is_asked());
         let mut shortcomings = shortcomings(&totals, &faults);
         shortcomings.extend(unsent.shortcoming(&totals));
+        let away = away.iter().filter_map(|it| scenario.targets.get(usize::from(*it)));
+        shortcomings.extend(away.map(|it| format!("{it}: there was no connection at the end")));
         let not_sent = unsent.count;
         Ok(Outcome {
             cpu_s,

@@ -5,6 +5,7 @@ mod tokens;
 
 use super::check::Batch;
 use super::client::{Client, FILL, Lane, Pending};
+use super::connector::Connector;
 use super::form::Meaning;
 use super::interrupt::Interrupt;
 use super::keys::Keys;
@@ -15,7 +16,7 @@ use super::scenario::Scenario;
 use crate::base::random::Random;
 use crate::runtime::clock;
 use crate::runtime::poller::{Poller, Ready, sleep_precisely};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::sync::mpsc::SyncSender;
@@ -27,6 +28,8 @@ const SECOND_NS: u64 = 1_000_000_000;
 const SLEEP_MAX: Duration = Duration::from_millis(5);
 /// Events are handed over this often.
 const HAND_OVER_NS: u64 = 5_000_000;
+/// A client that can send nothing tries again this much later.
+const REST_NS: u64 = 20_000_000;
 /// How long the last answers are waited for.
 const GRACE_NS: u64 = 5 * SECOND_NS;
 /// Requests of the filling that a client has under way, and bytes of them, about.
@@ -93,6 +96,19 @@ pub struct Ended {
     pub late_ns: u64,
     /// For how long nothing had been answered when the time was over, in ns.
     pub silent_ns: u64,
+    /// Targets to which a connection could not be made again.
+    pub away: BTreeSet<u16>,
+}
+
+/// A connection that is down.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Down {
+    /// Which lane.
+    at: usize,
+    /// When it is tried next; `None` while it is.
+    next: Option<u64>,
+    /// Whether it has been tried in vain.
+    has_failed: bool,
 }
 
 /// A thread's state.
@@ -112,8 +128,12 @@ pub struct Thread<'s> {
     /// The open loop: clients that can send, and when the next is due.
     free: VecDeque<u32>,
     schedule: Option<Schedule>,
-    /// Connections that are down, and when each is tried again.
-    down: Vec<(u64, usize)>,
+    /// The closed loop: clients that could send nothing, and when they try again.
+    resting: VecDeque<(u64, usize)>,
+    /// Connections that are down.
+    down: Vec<Down>,
+    /// Who connects again, by target; `None` while nobody was needed.
+    connectors: Vec<Option<Connector>>,
     events: Option<(SyncSender<Batch>, Batch)>,
     written: u64,
     /// Where INCR is checked: to what it has counted each key.
@@ -179,7 +199,9 @@ impl<'s> Thread<'s> {
             weights: sum,
             free: VecDeque::new(),
             schedule: None,
+            resting: VecDeque::new(),
             down: Vec::new(),
+            connectors: scenario.targets.iter().map(|_| None).collect(),
             events: events.map(|it| (it, Batch::default())),
             written: 0,
             counted: HashMap::new(),
@@ -263,8 +285,9 @@ impl<'s> Thread<'s> {
             if self.shared.interrupt.is_asked() {
                 return Err("interrupted while keys were set".to_owned());
             }
-            if self.down.len() == self.lanes.len() {
-                return Err("all connections were lost while keys were set".to_owned());
+            if let Some(down) = self.down.first() {
+                let target = &self.scenario.targets[usize::from(self.lanes[down.at].target)];
+                return Err(format!("{target}: a connection was lost while keys were set"));
             }
         }
     }
@@ -314,8 +337,9 @@ impl<'s> Thread<'s> {
             self.flush()?;
             self.wait(sleep)?;
             if !self.down.is_empty() {
-                self.reconnect();
+                self.reconnect()?;
             }
+            self.wake_resting();
         }
     }
 
@@ -342,7 +366,10 @@ impl<'s> Thread<'s> {
         let errors = std::mem::take(&mut self.recorder.errors);
         let (not_sent, late_ns) = self.not_sent();
         let silent_ns = self.ended_at.saturating_sub(self.answered_at.max(self.measured_from));
-        let _ = self.tell.send(Told::Ended(Ended { errors, not_sent, late_ns, silent_ns }));
+        let away = self.down.iter().filter(|it| it.has_failed);
+        let away = away.map(|it| self.lanes[it.at].target).collect();
+        let ended = Ended { errors, not_sent, late_ns, silent_ns, away };
+        let _ = self.tell.send(Told::Ended(ended));
     }
 
     fn is_ending(&self) -> bool {
@@ -380,14 +407,12 @@ impl<'s> Thread<'s> {
                 break;
             }
             let Some(client) = self.free.pop_front() else { break };
-            if self.clients[client as usize].down != 0 {
-                // It comes back with its connections.
-                continue;
-            }
             if !self.may_send(now) {
                 break;
             }
-            self.send_next(client as usize, due, now);
+            if !self.send_next(client as usize, due, now) {
+                self.free.push_back(client);
+            }
             schedule.advance();
         }
         self.schedule = Some(schedule);
@@ -408,19 +433,39 @@ impl<'s> Thread<'s> {
 
     /// A client in the closed loop sends its next requests.
     fn refill(&mut self, client: usize, now: u64) {
-        if self.is_ending() || self.clients[client].down != 0 {
+        if self.is_ending() {
             return;
         }
-        for _ in 0..self.scenario.depth {
+        let (mut sent, mut unsent) = (0, 0);
+        // One that meets a connection that is down is an error; another server may be there.
+        while sent < self.scenario.depth && unsent <= self.scenario.targets.len() {
             if !self.may_send(now) {
                 return;
             }
-            self.send_next(client, now, now);
+            match self.send_next(client, now, now) {
+                true => sent += 1,
+                false => unsent += 1,
+            }
+        }
+        if sent == 0 {
+            self.resting.push_back((now + REST_NS, client));
         }
     }
 
+    /// Clients in the closed loop that could send nothing try again.
+    fn wake_resting(&mut self) {
+        let now = self.now();
+        while let Some((_, client)) = self.resting.front().copied().filter(|it| it.0 <= now) {
+            self.resting.pop_front();
+            if self.clients[client].under_way == 0 {
+                self.refill(client, now);
+            }
+        }
+    }
+
+    /// A client's next request. False if the connection for it is down, which is an error.
     #[inline]
-    fn send_next(&mut self, client: usize, intended: u64, now: u64) {
+    fn send_next(&mut self, client: usize, intended: u64, now: u64) -> bool {
         let scenario = self.scenario;
         let command = match scenario.commands.len() {
             1 => 0,
@@ -431,7 +476,7 @@ impl<'s> Thread<'s> {
         };
         let it = &scenario.commands[command];
         let key = self.key_for(client, it);
-        self.send(client, command as u16, it, key, intended, now);
+        self.send(client, command as u16, it, key, intended, now)
     }
 
     fn key_for(&mut self, client: usize, command: &Command) -> u64 {
@@ -464,7 +509,7 @@ impl<'s> Thread<'s> {
         key: u64,
         intended: u64,
         began: u64,
-    ) {
+    ) -> bool {
         let targets = self.scenario.targets.len();
         let mut target = 0;
         if command.is_read && targets != 1 {
@@ -473,6 +518,13 @@ impl<'s> Thread<'s> {
             *next = if target + 1 == targets { 0 } else { *next + 1 };
         }
         let at = client * self.scenario.lanes() + target;
+        if self.lanes[at].socket.is_none() {
+            if self.measured_from <= began {
+                let address = &self.scenario.targets[target];
+                self.recorder.record_error(&format!("no connection to {address}"));
+            }
+            return false;
+        }
         self.written += 1;
         // Numbers of all threads, each once.
         let version = self.written * u64::from(self.scenario.threads) + u64::from(self.number);
@@ -489,6 +541,7 @@ impl<'s> Thread<'s> {
         if self.touched.last() != Some(&at) {
             self.touched.push(at);
         }
+        true
     }
 
     fn flush(&mut self) -> Result<(), String> {

@@ -45,7 +45,10 @@ pub fn table(scenario: &Scenario, outcome: &Outcome) -> String {
         line(format!("reads by member, warm-up included: {each}{share}"));
     }
     if outcome.not_sent != 0 {
-        line(format!("due, not sent: {} (their latencies are not among those above)", outcome.not_sent));
+        line(format!(
+            "due, not sent: {} (their latencies are not among those above)",
+            outcome.not_sent
+        ));
     }
     errors(&totals.errors).into_iter().for_each(&mut line);
     for it in &outcome.faults {
