@@ -57,8 +57,8 @@ impl Progress {
             None => String::new(),
         };
         let text = format!(
-            "{:>9}/s  p50 {:>9}  p99 {:>9}  p99.9 {:>9}  errors {}{lag}{}",
-            point.count,
+            "{:>9.0}/s  p50 {:>9}  p99 {:>9}  p99.9 {:>9}  errors {}{lag}{}",
+            point.rate(),
             milliseconds(point.p50),
             milliseconds(point.p99),
             milliseconds(point.p999),

@@ -6,7 +6,7 @@ use super::client::Lane;
 use super::control::{Control, error_of, text_of};
 use super::gathered::Gathered;
 use super::interrupt::Interrupt;
-use super::measure::{Second, Totals};
+use super::measure::{Second, Totals, length_of};
 use super::members::Served;
 use super::mix::write_key;
 use super::outcome::Outcome;
@@ -360,11 +360,12 @@ fn take(
     if is_empty && scenario.duration() <= Duration::from_secs(u64::from(number)) {
         return;
     }
-    hdr.add(number, seconds, scenario);
+    let length = length_of(seconds);
+    hdr.add(number, length, seconds, scenario);
     if let Some(it) = &mut watch.gathered {
         it.add(number, seconds, scenario);
     }
-    let point = totals.add(number, seconds);
+    let point = totals.add(number, length, seconds);
     watch.progress.show(&point, scenario);
 }
 

@@ -9,7 +9,7 @@ use super::connector::Connector;
 use super::form::Meaning;
 use super::interrupt::Interrupt;
 use super::keys::Keys;
-use super::measure::{Errors, Recorder, Second};
+use super::measure::{Errors, Recorder, Second, part_of_second};
 use super::mix::{Command, Maker, Subject};
 use super::pace::Schedule;
 use super::scenario::Scenario;
@@ -344,7 +344,10 @@ impl<'s> Thread<'s> {
     }
 
     fn tell_second(&mut self, number: u32) {
-        let _ = self.tell.send(Told::Second(self.recorder.take(number)));
+        // A second that goes on when the run ends was not a whole one.
+        let from = self.measured_from + u64::from(number) * SECOND_NS;
+        let length = part_of_second(from, self.now().min(self.ends_at));
+        let _ = self.tell.send(Told::Second(self.recorder.take(number, length)));
     }
 
     fn hand_over(&mut self) {

@@ -113,6 +113,7 @@ fn latencies(json: &mut Json, histogram: &Histogram<u64>, seconds: f64) {
 
 fn of(json: &mut Json, point: &Point) {
     json.name("second").number(point.second);
+    json.name("seconds").number(point.length);
     json.name("requests").number(point.count);
     json.name("errors").number(point.errors);
     json.name("p50_ns").number(point.p50);
