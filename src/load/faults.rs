@@ -39,12 +39,15 @@ pub fn undoings(all: &[Fault], done: usize) -> impl Iterator<Item = &Fault> {
 }
 
 /// What is done, in the order in which it is. The seed chooses what is left to chance.
-pub fn faults(s: &Settings, phases: &[Phase]) -> Result<Vec<Fault>, String> {
+pub fn faults(s: &Settings, phases: &[Phase], is_timeless: bool) -> Result<Vec<Fault>, String> {
     let whole: Duration = phases.iter().map(|it| it.time).sum();
     let mut random = Random::new(s.seed.unwrap_or(1) ^ FAULTS_SEED);
     let mut all = Vec::new();
     for FaultSetting { at, what } in &s.faults {
         let (times, is_random) = match at.strip_prefix("random") {
+            Some(_) if is_timeless => {
+                return Err("fault: random needs a duration to choose a time in".to_owned());
+            }
             Some(count) => (random_times(count, whole, &mut random)?, true),
             None => (vec![duration("fault", at)?], false),
         };

@@ -69,6 +69,7 @@ pub fn replay(
         scenario.depth = DEPTH_AT_TIMES;
     }
     if !has_end {
+        scenario.is_timeless = true;
         scenario.phases =
             vec![Phase { name: "replay".to_owned(), from: 0.0, to: 0.0, time: TIME_MAX }];
     }

@@ -270,7 +270,11 @@ fn attend(
             return Err(why);
         }
         let hdr = hdr.into_bytes();
-        let notes = notes(scenario, &unsent, watch.interrupt.is_asked());
+        let mut notes = notes(scenario, &unsent, watch.interrupt.is_asked());
+        let left = shared.left.load(Relaxed);
+        if scenario.count != 0 && 0 < left && !watch.interrupt.is_asked() {
+            notes.push(format!("time ended it before the count of {}", scenario.count));
+        }
         let mut shortcomings = shortcomings(&totals, &faults);
         shortcomings.extend(unsent.shortcoming(&totals));
         let away = away.iter().filter_map(|it| scenario.targets.get(usize::from(*it)));

@@ -54,6 +54,8 @@ pub struct Scenario {
     pub depth: u32,
     /// The stretches of the measured part.
     pub phases: Vec<Phase>,
+    /// Whether only their count ends the requests, and no time.
+    pub is_timeless: bool,
     /// Time before it.
     pub warmup: Duration,
     /// Requests after which it ends; 0 for none.
@@ -83,17 +85,26 @@ impl Scenario {
         let checks = s.check.as_deref().map_or(Ok(Checks::default()), Checks::parse);
         let checks = checks.map_err(|it| format!("check: {it}"))?;
         let (mut checks, mut notes) = (checks, Vec::new());
-        if checks.linearizable && s.check.as_deref() == Some("all") && !promises_order(s) {
+        let mut asked = s.check.as_deref().unwrap_or_default().split(',').map(str::trim);
+        let is_all = asked.any(|it| it == "all");
+        if checks.linearizable && is_all && !promises_order(s) {
             checks.linearizable = false;
             notes.push("linearizable is not promised here, and was not checked".to_owned());
         }
-        let (passes_tokens, is_all) =
-            (s.tokens.unwrap_or(false), s.check.as_deref() == Some("all"));
+        let (passes_tokens, waits) = (s.tokens.unwrap_or(false), s.wait.unwrap_or(0) != 0);
         if passes_tokens && !s.read_from.is_empty() {
             return Err("tokens: with read-from nobody takes them".to_owned());
         }
-        checks.tokens &= passes_tokens || !is_all;
-        checks.no_lost_confirmed_write &= s.wait.unwrap_or(0) != 0 || !is_all;
+        // What is asked for by name must have something to compare.
+        if checks.tokens && !passes_tokens && !is_all {
+            return Err("check: tokens needs --tokens: nobody passes one on".to_owned());
+        }
+        if checks.no_lost_confirmed_write && !waits && !is_all {
+            let why = "check: no-lost-confirmed-write needs --wait: nothing is confirmed";
+            return Err(why.to_owned());
+        }
+        checks.tokens &= passes_tokens;
+        checks.no_lost_confirmed_write &= waits;
         let has_versions = !checks.is_none();
         let style = style(s, has_versions)?;
         let commands = commands(s, &style)?;
@@ -104,7 +115,7 @@ impl Scenario {
         };
         let threads = threads.min(connections);
         let keys = within("keys", s.keys, 100_000, 1, KEYS_MAX)?;
-        let phases = phases(s, connections)?;
+        let (phases, is_timeless) = phases(s, connections)?;
         if has_versions && commands.iter().all(|it| it.meaning == Meaning::Unchecked) {
             return Err(format!("check: no command is checked; checks follow {FOLLOWED}"));
         }
@@ -167,8 +178,9 @@ impl Scenario {
             wait: within("wait", s.wait, 0, 0, 100)?,
             waits_elsewhere: waits_elsewhere(s)?,
             passes_tokens,
-            faults: faults(s, &phases)?,
+            faults: faults(s, &phases, is_timeless)?,
             phases,
+            is_timeless,
             style,
             form,
             commands,
@@ -255,7 +267,8 @@ fn waits_elsewhere(s: &Settings) -> Result<bool, String> {
     }
 }
 
-fn phases(s: &Settings, connections: u32) -> Result<Vec<Phase>, String> {
+/// The phases, and whether nothing but a count ends them.
+fn phases(s: &Settings, connections: u32) -> Result<(Vec<Phase>, bool), String> {
     let each = match s.rate_per.as_deref() {
         None | Some("all") => 1.0,
         Some("client") => f64::from(connections),
@@ -265,8 +278,13 @@ fn phases(s: &Settings, connections: u32) -> Result<Vec<Phase>, String> {
     };
     let mut phases = s.phases.iter().map(|it| Phase::parse(it, time));
     let mut phases: Vec<Phase> = phases.by_ref().collect::<Result<_, _>>()?;
+    let ends_by_count = s.count.is_some_and(|it| it != 0);
+    let is_timeless = ends_by_count && phases.is_empty() && s.duration.is_none();
     if phases.is_empty() {
-        let time = duration("duration", s.duration.as_deref().unwrap_or("10s"))?;
+        let time = match is_timeless {
+            true => TIME_MAX,
+            false => duration("duration", s.duration.as_deref().unwrap_or("10s"))?,
+        };
         if time.is_zero() {
             return Err("duration: 0 measures nothing".to_owned());
         }
@@ -282,7 +300,7 @@ fn phases(s: &Settings, connections: u32) -> Result<Vec<Phase>, String> {
     if TIME_MAX < whole {
         return Err("phases: more than a year in all is not accepted".to_owned());
     }
-    Ok(phases)
+    Ok((phases, is_timeless))
 }
 
 fn targets(s: &Settings) -> Result<Vec<String>, String> {
@@ -362,6 +380,8 @@ mod tests {
         assert!(refused("distribution = 'odd'").starts_with("distribution: write uniform"));
         assert!(refused("check = 'odd'").starts_with("check: unknown check"));
         assert!(refused("check = 'all'\nkeys = 3").starts_with("keys: 3 are too few"));
+        assert!(refused("check = 'tokens'").contains("needs --tokens"));
+        assert!(refused("check = 'no-lost-confirmed-write'").contains("needs --wait"));
         let lists = "check = 'all'\ncommands = ['LPUSH {key} {value}', 'GET {key}']";
         assert!(refused(lists).contains("cannot follow"));
         let both = "check = 'all'\ncommands = ['INCR {key}', 'SET {key} {value}']";
@@ -380,6 +400,23 @@ mod tests {
         assert!(refused("phases = ['ramp up']").starts_with("phase \"ramp up\""));
         assert!(refused("[[fault]]\nat = '1s'\nwhat = 'explode'").starts_with("fault: explode"));
         assert!(refused("user = 'u'").starts_with("user: a user needs"));
+    }
+
+    #[test]
+    fn all_within_a_list_means_the_same_as_all_alone() {
+        let of = |check: &str| {
+            let text = format!("check = '{check}'\nlevel = 'sticky'");
+            Scenario::new(Settings::read("a", &text).unwrap()).unwrap().checks
+        };
+        assert_eq!(of("all"), of("staleness, all"));
+        assert!(!of("all").linearizable && !of("all").tokens && of("all").staleness);
+    }
+
+    #[test]
+    fn a_count_without_a_duration_has_no_end_by_time() {
+        let of = |text: &str| Scenario::new(Settings::read("a", text).unwrap()).unwrap();
+        assert!(of("count = 5").is_timeless && of("count = 5").duration() == TIME_MAX);
+        assert!(!of("count = 5\nduration = '2s'").is_timeless && !of("count = 0").is_timeless);
     }
 
     #[test]

@@ -63,14 +63,15 @@ pub struct Settings {
     #[arg(long, value_name = "all|client")]
     pub rate_per: Option<String>,
     /// A stretch of the run with a rate of its own: "ramp 1000..20000 5s", "step 5000 5s" or
-    /// "spike 50000 1s"; may be given more than once, and then stands for rate and duration
+    /// "spike 50000 1s"; may be given more than once, and then stands for rate and duration;
+    /// these as flags stand for the phases of a file
     #[arg(long = "phase", value_name = "PHASE")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub phases: Vec<String>,
     /// Time before anything is measured [default: 1s]
     #[arg(long, value_name = "TIME")]
     pub warmup: Option<String>,
-    /// Time that is measured [default: 10s]
+    /// Time that is measured [default: 10s; with --count no end by time]
     #[arg(long, value_name = "TIME")]
     pub duration: Option<String>,
     /// End after so many requests; 0 is no end by count [default: 0]
@@ -192,6 +193,9 @@ impl Settings {
         fn list<T>(above: Vec<T>, below: Vec<T>) -> Vec<T> {
             if above.is_empty() { below } else { above }
         }
+        // A rate or a time that is given stands for the phases below, as phases do for these.
+        let keeps_phases = self.rate.is_none() && self.duration.is_none();
+        let phases_below = if keeps_phases { below.phases } else { Vec::new() };
         Settings {
             name: self.name.or(below.name),
             about: self.about.or(below.about),
@@ -208,7 +212,7 @@ impl Settings {
             depth: self.depth.or(below.depth),
             rate: self.rate.or(below.rate),
             rate_per: self.rate_per.or(below.rate_per),
-            phases: list(self.phases, below.phases),
+            phases: list(self.phases, phases_below),
             warmup: self.warmup.or(below.warmup),
             duration: self.duration.or(below.duration),
             count: self.count.or(below.count),
@@ -247,5 +251,13 @@ mod tests {
         let flags = Settings { depth: Some(9), ..Settings::default() };
         let both = flags.over(file);
         assert_eq!((both.depth, both.keys, both.rate), (Some(9), Some(5), None));
+        let file = Settings::read("a", "phases = ['step 5 1s']\nkeys = 5").unwrap();
+        let rate = Settings { rate: Some(9), ..Settings::default() }.over(file.clone());
+        assert_eq!((rate.phases.len(), rate.rate, rate.keys), (0, Some(9), Some(5)));
+        let phases = vec!["step 7 1s".to_owned()];
+        let duration = Some("2s".to_owned());
+        let given = Settings { duration, phases: phases.clone(), ..Settings::default() };
+        assert_eq!(given.over(file.clone()).phases, phases);
+        assert_eq!(Settings::default().over(file).phases, ["step 5 1s"]);
     }
 }
