@@ -14,13 +14,15 @@ const SCORES: u64 = 1_000_000;
 const COUNT_MAX: u64 = 100;
 /// Commands that only read: these go to `read-from`.
 const READS: &str = "\
-    GET MGET GETRANGE SUBSTR STRLEN EXISTS TTL PTTL TYPE GETBIT BITCOUNT \
-    BITPOS HGET HMGET HGETALL HLEN HEXISTS HKEYS HVALS HSTRLEN HRANDMEMBER \
-    LRANGE LLEN LINDEX LPOS SMEMBERS SISMEMBER SMISMEMBER SCARD SRANDMEMBER \
-    SINTER SUNION SDIFF ZRANGE ZREVRANGE ZRANGEBYSCORE ZREVRANGEBYSCORE \
-    ZRANGEBYLEX ZREVRANGEBYLEX ZSCORE ZMSCORE ZRANK ZREVRANK ZCARD ZCOUNT \
-    ZLEXCOUNT PFCOUNT XLEN XRANGE XREVRANGE GEOPOS GEODIST GEOHASH GEOSEARCH \
-    SCAN HSCAN SSCAN ZSCAN KEYS DBSIZE PING ECHO";
+    GET MGET GETRANGE SUBSTR STRLEN LCS EXISTS TTL PTTL EXPIRETIME PEXPIRETIME TYPE TOUCH DUMP \
+    OBJECT RANDOMKEY SORT_RO GETBIT BITCOUNT BITPOS BITFIELD_RO HGET HMGET HGETALL HLEN HEXISTS \
+    HKEYS HVALS HSTRLEN HRANDFIELD HTTL HPTTL HEXPIRETIME HPEXPIRETIME LRANGE LLEN LINDEX LPOS \
+    SMEMBERS SISMEMBER SMISMEMBER SCARD SRANDMEMBER SINTER SINTERCARD SUNION SDIFF ZRANGE \
+    ZREVRANGE ZRANGEBYSCORE ZREVRANGEBYSCORE ZRANGEBYLEX ZREVRANGEBYLEX ZSCORE ZMSCORE ZRANK \
+    ZREVRANK ZCARD ZCOUNT ZLEXCOUNT ZINTER ZINTERCARD ZUNION ZDIFF ZRANDMEMBER PFCOUNT XLEN XRANGE \
+    XREVRANGE XREAD XINFO XPENDING GEOPOS GEODIST GEOHASH GEOSEARCH GEORADIUS_RO \
+    GEORADIUSBYMEMBER_RO SCAN HSCAN SSCAN ZSCAN KEYS DBSIZE EVAL_RO EVALSHA_RO FCALL_RO PING ECHO \
+    TIME INFO";
 
 /// One command of the mix.
 #[derive(Clone, Debug)]
@@ -37,6 +39,8 @@ pub struct Command {
     pub meaning: Meaning,
     /// Of what kind of values it is, if it is checked, and not of any.
     pub form: Option<Form>,
+    /// Whether no value as a reply means that nothing was written.
+    pub is_nil_unwritten: bool,
     parts: Vec<Part>,
 }
 
@@ -133,6 +137,7 @@ impl Command {
             weight,
             meaning,
             form,
+            is_nil_unwritten: Form::is_nil_unwritten(&words),
             parts: parts(&arguments, style),
         })
     }
@@ -141,7 +146,8 @@ impl Command {
     pub fn named(name: &str) -> Command {
         let (text, name) = (name.to_owned(), name.to_owned());
         let (meaning, form, parts) = (Meaning::Unchecked, None, Vec::new());
-        Command { text, name, weight: 1, is_read: false, meaning, form, parts }
+        let (is_read, is_nil_unwritten) = (false, false);
+        Command { text, name, weight: 1, is_read, meaning, form, is_nil_unwritten, parts }
     }
 
     /// What its form is found by.

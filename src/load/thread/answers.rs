@@ -181,6 +181,7 @@ impl Thread<'_> {
 
     fn observe(&mut self, at: usize, pending: &Pending, reply: Skimmed<'_>, now: u64) {
         let meaning = match self.scenario.commands.get(usize::from(pending.command)) {
+            Some(it) if it.is_nil_unwritten && reply == Skimmed::Null => return,
             Some(command) => command.meaning,
             None => Meaning::Write,
         };
