@@ -47,6 +47,7 @@ pub struct Command {
 #[derive(Clone, PartialEq, Debug)]
 enum Piece {
     Text(Vec<u8>),
+    Prefix,
     Key(Field),
     Value,
     Score,
@@ -195,6 +196,7 @@ impl<'s> Maker<'s> {
     fn piece(&mut self, into: &mut Vec<u8>, piece: &Piece, about: Subject) {
         match piece {
             Piece::Text(text) => into.extend_from_slice(text),
+            Piece::Prefix => into.extend_from_slice(&self.style.prefix),
             Piece::Key(Field::Member) => digits(into, about.key, KEY_DIGITS),
             Piece::Key(field) => {
                 let key = match field {
@@ -238,6 +240,7 @@ fn pieces(argument: &str) -> Result<Vec<Piece>, String> {
             "other" => Piece::Key(Field::Other),
             "new" => Piece::Key(Field::New),
             "member" => Piece::Key(Field::Member),
+            "prefix" => Piece::Prefix,
             "value" => Piece::Value,
             "score" => Piece::Score,
             "count" => Piece::Count,
@@ -246,7 +249,7 @@ fn pieces(argument: &str) -> Result<Vec<Piece>, String> {
             _ => {
                 return Err(format!(
                     "there is no field {{{field}}}; write {{key}}, {{other}}, {{new}}, {{value}}, \
-                     {{score}}, {{member}}, {{count}}, {{number}} or {{client}}"
+                     {{score}}, {{member}}, {{count}}, {{number}}, {{client}} or {{prefix}}"
                 ));
             }
         });
@@ -263,6 +266,7 @@ impl Piece {
     fn len(&self, style: &Style) -> Option<usize> {
         match self {
             Piece::Text(text) => Some(text.len()),
+            Piece::Prefix => Some(style.prefix.len()),
             Piece::Key(Field::Member) | Piece::Number => Some(KEY_DIGITS),
             Piece::Key(_) => Some(style.prefix.len() + KEY_DIGITS),
             Piece::Value => style.sizes.fixed(),
@@ -286,6 +290,7 @@ fn parts(arguments: &[Vec<Piece>], style: &Style) -> Vec<Part> {
         for piece in argument {
             match piece {
                 Piece::Text(text) => open.extend_from_slice(text),
+                Piece::Prefix => open.extend_from_slice(&style.prefix),
                 // The same bytes each time, unless they say a version.
                 Piece::Value if !style.has_versions => {
                     open.extend_from_slice(&style.filling[..len]);
@@ -353,6 +358,7 @@ mod tests {
     fn templates_become_requests() {
         let of = |text| written(text, "4", false).unwrap();
         assert_eq!(of("95 GET {key}"), "*2 $3 GET $14 k:000000000000 ");
+        assert_eq!(of("LLEN {prefix}jobs"), "*2 $4 LLEN $6 k:jobs ");
         assert_eq!(of("SET {new} {value}"), "*3 $3 SET $14 k:000000000009 $4 abcd ");
         assert_eq!(of("HGET h{key}x c{client}"), "*3 $4 HGET $16 hk:000000000000x $2 c3 ");
         assert_eq!(of("MGET {key} {other}"), "*3 $4 MGET $14 k:000000000000 $14 k:000000000001 ");

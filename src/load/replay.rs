@@ -106,6 +106,7 @@ fn refuse_unused(s: &Settings) -> Result<(), String> {
         ("wait", s.wait.is_some_and(|it| it != 0)),
         ("tokens", s.tokens == Some(true)),
         ("fill", s.fill == Some(true)),
+        ("fill-with", s.fill_with.is_some()),
     ];
     given
         .iter()

@@ -46,6 +46,8 @@ pub struct Scenario {
     pub distribution: Distribution,
     /// Whether each is set before.
     pub fills: bool,
+    /// By this command.
+    pub filling: Command,
     /// Clients.
     pub connections: u32,
     /// Threads.
@@ -156,7 +158,7 @@ impl Scenario {
                 "keys: {keys} are too many for zipfian; {ZIPFIAN_KEYS_MAX} at most"
             ));
         }
-        let fills = s.fill.unwrap_or(false) || has_versions;
+        let fills = s.fill.unwrap_or(s.fill_with.is_some()) || has_versions;
         if fills && FILLED_KEYS_MAX < keys {
             return Err(format!("keys: {keys} are too many to fill; {FILLED_KEYS_MAX} at most"));
         }
@@ -166,6 +168,7 @@ impl Scenario {
             keys,
             distribution,
             fills,
+            filling: filling_command(s, &form, &style, has_versions)?,
             connections,
             threads,
             depth: within("depth", s.depth, 1, 1, DEPTH_MAX)?,
@@ -253,6 +256,22 @@ fn commands(s: &Settings, style: &Style) -> Result<Vec<Command>, String> {
         return Err("commands: all weights are 0".to_owned());
     }
     Ok(commands.into_iter().filter(|it| it.weight != 0).collect())
+}
+
+/// What sets a key before the run.
+fn filling_command(
+    s: &Settings,
+    form: &Form,
+    style: &Style,
+    has_versions: bool,
+) -> Result<Command, String> {
+    match &s.fill_with {
+        Some(_) if has_versions => {
+            Err("fill-with: checks set the keys that they follow themselves".to_owned())
+        }
+        Some(text) => Command::parse(text, style).map_err(|it| format!("fill-with: {it}")),
+        None => Command::parse(&form.filling(), style),
+    }
 }
 
 fn waits_elsewhere(s: &Settings) -> Result<bool, String> {
@@ -404,6 +423,8 @@ mod tests {
         assert!(refused("warmup = '9999999h'").starts_with("warmup: 9999999h is too long"));
         assert!(refused("phases = ['ramp up']").starts_with("phase \"ramp up\""));
         assert!(refused("[[fault]]\nat = '1s'\nwhat = 'explode'").starts_with("fault: explode"));
+        assert!(refused("fill-with = 'SET {kye} 1'").starts_with("fill-with: command"));
+        assert!(refused("fill-with = 'SET {key} 1'\ncheck = 'all'").starts_with("fill-with:"));
         assert!(refused("user = 'u'").starts_with("user: a user needs"));
     }
 

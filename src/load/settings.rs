@@ -23,7 +23,7 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub read_from: Vec<String>,
     /// A command and its weight, like "95 GET {key}"; may be given more than once. Fields: {key},
-    /// {other}, {new}, {value}, {score}, {member}, {count}, {number}, {client}
+    /// {other}, {new}, {value}, {score}, {member}, {count}, {number}, {client}, {prefix}
     /// [default: "9 GET {key}" and "1 SET {key} {value}"]
     #[arg(long = "command", value_name = "WEIGHT COMMAND")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -46,6 +46,10 @@ pub struct Settings {
     /// Set each key once before the run [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub fill: Option<bool>,
+    /// What is sent for each key to fill, where no checks need a way of their own
+    /// [default: "SET {key} {value}"]
+    #[arg(long, value_name = "COMMAND")]
+    pub fill_with: Option<String>,
     /// Clients, each with a connection to the target and one to each --read-from [default: 50]
     #[arg(long, value_name = "N")]
     pub connections: Option<u32>,
@@ -207,6 +211,7 @@ impl Settings {
             distribution: self.distribution.or(below.distribution),
             value_size: self.value_size.or(below.value_size),
             fill: self.fill.or(below.fill),
+            fill_with: self.fill_with.or(below.fill_with),
             connections: self.connections.or(below.connections),
             threads: self.threads.or(below.threads),
             depth: self.depth.or(below.depth),

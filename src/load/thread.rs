@@ -252,7 +252,7 @@ impl<'s> Thread<'s> {
     /// Each client sets the keys that it owns.
     fn fill(&mut self) -> Result<(), String> {
         let (all, keys) = (u64::from(self.scenario.connections), self.scenario.keys);
-        let set = Command::parse(&self.scenario.form.filling(), &self.scenario.style)?;
+        let set = &self.scenario.filling;
         let depth = (FILL_BYTES / self.scenario.style.sizes.most().max(1)).clamp(1, FILL_DEPTH);
         let mut next: Vec<u64> =
             (0..self.clients.len()).map(|it| u64::from(self.first_client) + it as u64).collect();
@@ -269,7 +269,7 @@ impl<'s> Thread<'s> {
                     if keys <= *next {
                         break;
                     }
-                    self.send(at, FILL, &set, *next, now, now);
+                    self.send(at, FILL, set, *next, now, now);
                     *next += all;
                 }
             }

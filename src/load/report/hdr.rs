@@ -20,13 +20,7 @@ impl Log {
 
     /// Adds one second, which was so long: a histogram for each command of each thread and target,
     /// tagged with them.
-    pub fn add(
-        &mut self,
-        number: u32,
-        length: Duration,
-        seconds: &[Second],
-        scenario: &Scenario,
-    ) {
+    pub fn add(&mut self, number: u32, length: Duration, seconds: &[Second], scenario: &Scenario) {
         if !self.is_kept {
             return;
         }
