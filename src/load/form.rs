@@ -5,8 +5,9 @@ use super::values::version_of;
 use crate::base::number::parse_i64;
 
 /// Commands that the checks follow; of one form in a scenario.
-pub const FOLLOWED: &str = "`SET {key} {value}` (with GET, KEEPTTL or XX behind it, or nothing) with `GET {key}`, `HSET {key} field {value}` with \
-                            `HGET {key} field`, or `INCR {key}` with `GET {key}`";
+pub const FOLLOWED: &str = "`SET {key} {value}` (with GET, KEEPTTL or XX behind it, or nothing) \
+                            with `GET {key}`, `HSET {key} field {value}` with `HGET {key} field`, \
+                            or `INCR {key}` with `GET {key}`";
 
 /// What a command means to the checks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -121,8 +122,8 @@ impl Form {
     }
 }
 
-/// Words behind a SET that leave a value in place and are no other condition than that there is one,
-/// which the filling has seen to.
+/// Words behind a SET that leave a value in place, and are no other condition than that there is one:
+/// the filling has seen to that.
 fn is_followed_behind_set(word: &str) -> bool {
     ["GET", "KEEPTTL", "XX"].iter().any(|it| it.eq_ignore_ascii_case(word))
 }

@@ -219,7 +219,7 @@ impl<R: BufRead> Replay<'_, R> {
                 break;
             }
             self.lanes.wait(sleep, self.shared.epoch_ns, &mut self.recorder)?;
-            self.lanes.reconnect(self.scenario, now);
+            self.lanes.reconnect(self.scenario, now)?;
         }
         self.lanes.give_up(&mut self.recorder);
         let time = Duration::from_nanos((self.now() - begin).max(1_000));
