@@ -75,6 +75,8 @@ pub struct Lane {
 pub struct Client {
     /// Requests on their way.
     pub under_way: u32,
+    /// The closed loop: it could send nothing, and tries again in a while.
+    pub is_resting: bool,
     /// Which target its next read goes to, counted from the first of those.
     pub next_target: u16,
 }

@@ -28,8 +28,6 @@ const SECOND_NS: u64 = 1_000_000_000;
 const SLEEP_MAX: Duration = Duration::from_millis(5);
 /// Events are handed over this often.
 const HAND_OVER_NS: u64 = 5_000_000;
-/// A client that can send nothing tries again this much later.
-const REST_NS: u64 = 20_000_000;
 /// How long the last answers are waited for.
 const GRACE_NS: u64 = 5 * SECOND_NS;
 /// Requests of the filling that a client has under way, and bytes of them, about.
@@ -432,38 +430,6 @@ impl<'s> Thread<'s> {
             self.begin_to_end(now);
         }
         may
-    }
-
-    /// A client in the closed loop sends its next requests.
-    fn refill(&mut self, client: usize, now: u64) {
-        if self.is_ending() {
-            return;
-        }
-        let (mut sent, mut unsent) = (0, 0);
-        // One that meets a connection that is down is an error; another server may be there.
-        while sent < self.scenario.depth && unsent <= self.scenario.targets.len() {
-            if !self.may_send(now) {
-                return;
-            }
-            match self.send_next(client, now, now) {
-                true => sent += 1,
-                false => unsent += 1,
-            }
-        }
-        if sent == 0 {
-            self.resting.push_back((now + REST_NS, client));
-        }
-    }
-
-    /// Clients in the closed loop that could send nothing try again.
-    fn wake_resting(&mut self) {
-        let now = self.now();
-        while let Some((_, client)) = self.resting.front().copied().filter(|it| it.0 <= now) {
-            self.resting.pop_front();
-            if self.clients[client].under_way == 0 {
-                self.refill(client, now);
-            }
-        }
     }
 
     /// A client's next request. False if the connection for it is down, which is an error.

@@ -11,6 +11,8 @@ use crate::resp::ReplyScanner;
 use std::io::ErrorKind;
 
 const RECONNECT_NS: u64 = 50_000_000;
+/// A client that can send nothing tries again this much later.
+const REST_NS: u64 = 20_000_000;
 const LOST: &str = "connection lost";
 const UNCONFIRMED: &str = "WAIT came short";
 
@@ -279,7 +281,47 @@ impl Thread<'_> {
         self.down.push(Down { at, next: Some(now + RECONNECT_NS), has_failed: false });
         let client = at / self.scenario.lanes();
         if self.schedule.is_none() && self.clients[client].under_way == 0 && self.has_begun() {
-            self.resting.push_back((now, client));
+            self.rest(client, now);
+        }
+    }
+
+    /// A client in the closed loop sends its next requests.
+    pub(super) fn refill(&mut self, client: usize, now: u64) {
+        if self.is_ending() {
+            return;
+        }
+        let (mut sent, mut unsent) = (0, 0);
+        // One that meets a connection that is down is an error; another server may be there.
+        while sent < self.scenario.depth && unsent <= self.scenario.targets.len() {
+            if !self.may_send(now) {
+                return;
+            }
+            match self.send_next(client, now, now) {
+                true => sent += 1,
+                false => unsent += 1,
+            }
+        }
+        if sent == 0 {
+            self.rest(client, now + REST_NS);
+        }
+    }
+
+    /// A client in the closed loop tries again then.
+    fn rest(&mut self, client: usize, until: u64) {
+        if !std::mem::replace(&mut self.clients[client].is_resting, true) {
+            self.resting.push_back((until, client));
+        }
+    }
+
+    /// Clients in the closed loop that could send nothing try again.
+    pub(super) fn wake_resting(&mut self) {
+        let now = self.now();
+        while let Some((_, client)) = self.resting.front().copied().filter(|it| it.0 <= now) {
+            self.resting.pop_front();
+            self.clients[client].is_resting = false;
+            if self.clients[client].under_way == 0 {
+                self.refill(client, now);
+            }
         }
     }
 
