@@ -1,7 +1,7 @@
 //! One client's connections: what was asked on each and has not been answered.
 
 use super::check::WriteEvent;
-use super::control::Control;
+use super::control::{Control, Greeting};
 use crate::resp::ReplyScanner;
 use crate::runtime::poller::Poller;
 use crate::runtime::stream::Socket;
@@ -85,7 +85,7 @@ impl Lane {
     /// Connects, and waits no longer than this for anything.
     pub fn connect(
         address: &str,
-        greeting: &[Vec<String>],
+        greeting: &Greeting,
         client: u32,
         target: u16,
         patience: Duration,

@@ -1,6 +1,7 @@
 //! Connects to one server again, on a thread of its own: nobody's latency waits for it.
 
 use super::client::Lane;
+use super::control::Greeting;
 use crate::runtime::tasks;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
@@ -16,10 +17,10 @@ pub struct Connector {
 
 impl Connector {
     /// Connects to this server, which is the target of this number. It ends when it is dropped.
-    pub fn new(address: &str, greeting: &[Vec<String>], target: u16) -> Result<Connector, String> {
+    pub fn new(address: &str, greeting: &Greeting, target: u16) -> Result<Connector, String> {
         let (ask, asked) = channel::<(usize, u32)>();
         let (give, made) = channel();
-        let (address, greeting) = (address.to_owned(), greeting.to_vec());
+        let (address, greeting) = (address.to_owned(), greeting.clone());
         let work = move || {
             for (at, client) in asked {
                 let lane = Lane::connect(&address, &greeting, client, target, PATIENCE);

@@ -419,7 +419,7 @@ fn judge(
 fn read_all(scenario: &Scenario, shared: &Shared<'_>, checker: &mut Checker) -> Result<(), String> {
     // The master's own answer, whatever level was asked for while loading.
     let mut greeting = scenario.greeting.clone();
-    for words in greeting.iter_mut().filter(|it| it[0] == "PROXY") {
+    for words in greeting.words.iter_mut().filter(|it| it[0] == "PROXY") {
         *words = ["PROXY", "CONSISTENCY", "master"].map(str::to_owned).to_vec();
     }
     let mut control = Control::dial(&scenario.targets[0], &greeting)?;

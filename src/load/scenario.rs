@@ -1,6 +1,7 @@
 //! A scenario: settings that have been checked, with what they did not say filled in.
 
 use super::check::Checks;
+use super::control::Greeting;
 use super::faults::{Fault, faults};
 use super::form::{FOLLOWED, Followed, Form, Meaning};
 use super::keys::Distribution;
@@ -10,6 +11,7 @@ use super::settings::Settings;
 use super::times::{TIME_MAX, duration, time};
 use super::values::{CHECKED_BYTES_MIN, Sizes, filling};
 use crate::runtime::process;
+use crate::runtime::tls::{TlsClient, TlsFiles};
 use std::time::Duration;
 
 const DEFAULT_TARGET: &str = "127.0.0.1:6379";
@@ -65,7 +67,7 @@ pub struct Scenario {
     /// Where randomness begins.
     pub seed: u64,
     /// What is said first on each connection.
-    pub greeting: Vec<Vec<String>>,
+    pub greeting: Greeting,
     /// What is checked.
     pub checks: Checks,
     /// Replicas that WAIT waits for behind writes; 0 is no WAIT.
@@ -175,7 +177,7 @@ impl Scenario {
             warmup: duration("warmup", s.warmup.as_deref().unwrap_or("1s"))?,
             count: s.count.unwrap_or(0),
             seed: s.seed.unwrap_or(1),
-            greeting: greeting(s)?,
+            greeting: Greeting { words: greeting(s)?, tls: tls(s)? },
             checks,
             wait: within("wait", s.wait, 0, 0, 100)?,
             waits_elsewhere: waits_elsewhere(s)?,
@@ -373,6 +375,29 @@ fn greeting(s: &Settings) -> Result<Vec<Vec<String>>, String> {
     Ok(greeting)
 }
 
+/// What is shown and trusted, if TLS is spoken. Reads files.
+fn tls(s: &Settings) -> Result<Option<TlsClient>, String> {
+    let named = [("cacert", &s.cacert), ("cert", &s.cert), ("key", &s.key)];
+    if !s.tls.unwrap_or(false) {
+        let alone = named.iter().find(|it| it.1.is_some());
+        return alone.map_or(Ok(None), |it| Err(format!("{}: it needs --tls", it.0)));
+    }
+    if s.cert.is_some() != s.key.is_some() {
+        return Err("cert: a certificate and its key go together".to_owned());
+    }
+    let path = |it: &Option<String>| it.clone().unwrap_or_default();
+    let files = TlsFiles {
+        cert: path(&s.cert),
+        key: path(&s.key),
+        ca_file: path(&s.cacert),
+        speaks_12: true,
+        speaks_13: true,
+        checks_name: true,
+        ..TlsFiles::default()
+    };
+    TlsClient::read_or_system(&files).map(Some).map_err(|it| format!("tls: {it}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -387,7 +412,7 @@ mod tests {
         assert_eq!(scenario.targets, ["127.0.0.1:6379"]);
         assert_eq!(scenario.commands.len(), 2);
         assert_eq!(scenario.duration(), Duration::from_secs(10));
-        assert!(!scenario.is_open() && scenario.greeting.is_empty());
+        assert!(!scenario.is_open() && scenario.greeting.words.is_empty());
     }
 
     #[test]
@@ -425,6 +450,9 @@ mod tests {
         assert!(refused("[[fault]]\nat = '1s'\nwhat = 'explode'").starts_with("fault: explode"));
         assert!(refused("fill-with = 'SET {kye} 1'").starts_with("fill-with: command"));
         assert!(refused("fill-with = 'SET {key} 1'\ncheck = 'all'").starts_with("fill-with:"));
+        assert_eq!(refused("cacert = 'a'"), "cacert: it needs --tls");
+        assert!(refused("tls = true\ncert = 'a'").starts_with("cert: a certificate and its key"));
+        assert!(refused("tls = true\ncacert = '/no/such'").starts_with("tls: /no/such: "));
         assert!(refused("user = 'u'").starts_with("user: a user needs"));
     }
 
@@ -449,7 +477,7 @@ mod tests {
     fn a_greeting_is_what_the_settings_ask_for() {
         let text = "protocol = 3\nuser = 'u'\npassword = 'p'\ndatabase = 2\nlevel = 'bounded 5ms'";
         let scenario = Scenario::new(Settings::read("a", text).unwrap()).unwrap();
-        let told: Vec<String> = scenario.greeting.iter().map(|it| it.join(" ")).collect();
+        let told: Vec<String> = scenario.greeting.words.iter().map(|it| it.join(" ")).collect();
         assert_eq!(told, ["HELLO 3 AUTH u p", "SELECT 2", "PROXY CONSISTENCY bounded 5ms"]);
     }
 }

@@ -94,6 +94,18 @@ pub struct Settings {
     #[arg(long, value_name = "TEXT")]
     #[serde(skip_serializing)]
     pub password: Option<String>,
+    /// Speak TLS to all targets [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub tls: Option<bool>,
+    /// Trust the authorities in this file [default: those of the system]
+    #[arg(long, value_name = "FILE")]
+    pub cacert: Option<String>,
+    /// Show this certificate
+    #[arg(long, value_name = "FILE")]
+    pub cert: Option<String>,
+    /// The key of that certificate
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<String>,
     /// Database number [default: 0]
     #[arg(long, value_name = "N")]
     pub database: Option<u32>,
@@ -225,6 +237,10 @@ impl Settings {
             protocol: self.protocol.or(below.protocol),
             user: self.user.or(below.user),
             password: self.password.or(below.password),
+            tls: self.tls.or(below.tls),
+            cacert: self.cacert.or(below.cacert),
+            cert: self.cert.or(below.cert),
+            key: self.key.or(below.key),
             database: self.database.or(below.database),
             level: self.level.or(below.level),
             check: self.check.or(below.check),

@@ -139,7 +139,7 @@ impl Stream {
     }
 
     /// Goes on with the handshake of TLS, without waiting.
-    pub(super) fn shake(&self) -> io::Result<Handshake> {
+    pub fn shake(&self) -> io::Result<Handshake> {
         self.socket.shake()
     }
 
@@ -175,6 +175,17 @@ impl Socket {
             }
         }
         Err(last)
+    }
+
+    /// The same to `host:port`, where TLS is spoken: before its handshake; see [`Socket::shake`].
+    pub fn connect_tls(address: &str, within: Duration, tls: &TlsClient) -> io::Result<Socket> {
+        let host = address.rsplit_once(':').map_or(address, |it| it.0);
+        match Socket::connect(address, within)? {
+            Socket::Tcp(socket) => Socket::to_server(socket, tls, host.trim_matches(['[', ']'])),
+            Socket::Unix(_) | Socket::Tls(_) => {
+                Err(io::Error::new(ErrorKind::Unsupported, "TLS is for HOST:PORT"))
+            }
+        }
     }
 
     /// As [`Socket::try_read`], into the room behind `bytes`, which is not cleared before.

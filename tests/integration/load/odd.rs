@@ -1,7 +1,8 @@
 //! What goes wrong at a target while it is loaded is told, and ends in the right exit code.
 
 use super::{file, load, redis_with_replica, shown, taken};
-use crate::support::Server;
+use crate::support::tls::HOST;
+use crate::support::{Authority, Server};
 
 #[test]
 fn what_is_wrong_with_the_other_target_of_a_comparison_counts() {
@@ -65,4 +66,21 @@ fn a_server_that_is_away_stops_no_requests_to_others() {
         assert!(last["requests"].as_u64().is_some_and(|it| 100 < it), "{rate}: {last} {text}");
         assert!(last["errors"].as_u64().is_some_and(|it| 0 < it), "{rate}: {last} {text}");
     }
+}
+
+#[test]
+fn a_target_that_speaks_tls_is_loaded_and_checked() {
+    let authority = Authority::new();
+    let server = Server::entourage_with_config_and(&authority.config(""), &[]);
+    let target = format!("{HOST}:{}", server.port());
+    let flags = ["--check", "all", "--keys", "500", "--depth", "4", "--duration", "600ms"];
+    let flags = [&flags[..], &["--fault", "300ms cut", "--target", &target]].concat();
+    let trusted = authority.flags();
+    let trusted: Vec<&str> = trusted.iter().map(String::as_str).collect();
+    let output = load(&server, &[&trusted[..], &flags].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    assert!(shown(&output).contains("connection lost"), "{}", shown(&output));
+    // Its authority is none of the system's.
+    let output = load(&server, &[&["--tls"][..], &flags].concat());
+    assert_eq!(output.status.code(), Some(2), "{}", shown(&output));
 }
