@@ -122,8 +122,8 @@ impl Form {
     }
 }
 
-/// Words behind a SET that leave a value in place, and are no other condition than that there is one:
-/// the filling has seen to that.
+/// Words behind a SET that leave a value in place and ask for no more than that there is one, which
+/// the filling has seen to.
 fn is_followed_behind_set(word: &str) -> bool {
     ["GET", "KEEPTTL", "XX"].iter().any(|it| it.eq_ignore_ascii_case(word))
 }

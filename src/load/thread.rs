@@ -389,8 +389,8 @@ impl<'s> Thread<'s> {
         let has_left = self.scenario.count == 0 || 0 < self.shared.left.load(Relaxed);
         let end = self.ended_at.saturating_sub(begin);
         let Some(schedule) = self.schedule.as_mut().filter(|_| has_left) else { return (0, 0) };
-        let late_ns = schedule.next_due().map_or(0, |it| end.saturating_sub(it));
-        (schedule.left_before(end), late_ns)
+        let first = schedule.next_due().filter(|it| *it < end);
+        first.map_or((0, 0), |it| (schedule.left_before(end), end - it))
     }
 
     /// Sends what is due in the open loop. Answers how long to sleep at most.
