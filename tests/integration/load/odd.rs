@@ -2,7 +2,7 @@
 
 use super::{file, load, redis_with_replica, shown, taken};
 use crate::support::tls::HOST;
-use crate::support::{Authority, Server};
+use crate::support::{Authority, Server, info_field, until};
 
 #[test]
 fn what_is_wrong_with_the_other_target_of_a_comparison_counts() {
@@ -51,6 +51,10 @@ fn a_server_that_is_away_stops_no_requests_to_others() {
         let output = std::thread::scope(|scope| {
             let mut wire = other.dial();
             scope.spawn(move || {
+                until("the load to be there", || {
+                    let clients = info_field(&mut wire, "clients", "connected_clients");
+                    clients.filter(|it| 50 < it.parse::<u32>().unwrap_or(0))
+                });
                 std::thread::sleep(std::time::Duration::from_millis(500));
                 wire.send_raw(b"SHUTDOWN NOSAVE\r\n");
             });
