@@ -1,6 +1,7 @@
 //! What goes on beside the load: faults are done, and the lag of replicas is watched.
 
 use super::control::Control;
+use super::faults::{FAILOVER, FAILOVER_TO, Fault, undoings};
 use super::members::{Lag, Served, lags};
 use super::scenario::Scenario;
 use super::thread::Shared;
@@ -45,28 +46,49 @@ pub fn do_faults(
     measured_from: u64,
 ) -> (Vec<Done>, Vec<Served>) {
     let (mut done, mut promoted) = (Vec::new(), Vec::new());
-    for fault in &scenario.faults {
-        let at = measured_from + fault.at.as_nanos() as u64;
-        if !rest_until(shared, at) {
-            break;
-        }
-        let control = Control::dial(&scenario.targets[0], &scenario.greeting);
-        let asked = control.and_then(|mut it| {
-            let reply = it.ask(&fault.command)?;
-            if fault.what.starts_with("failover") {
-                promoted.extend(Served::ask(&mut it));
-            }
-            Ok(reply)
-        });
-        let answer = match asked {
-            Ok(reply) => String::from_utf8_lossy(&reply).trim().replace("\r\n", " "),
-            Err(why) => format!("-{why}"),
-        };
-        let (at, what) = (fault.at.as_nanos() as u64, fault.what.clone());
-        let is_refused = !fault.is_random && answer.starts_with('-');
-        done.push(Done { at, what, answer, is_refused });
+    let is_due = |it: &&Fault| rest_until(shared, measured_from + it.at.as_nanos() as u64);
+    for fault in scenario.faults.iter().take_while(is_due) {
+        let at = fault.at.as_nanos() as u64;
+        done.push(do_fault(scenario, fault, at, &mut promoted));
+    }
+    // Whatever ends the run: nobody stays paused whose pause has an end.
+    for fault in undoings(&scenario.faults, done.len()).collect::<Vec<_>>() {
+        let now = clock::mono_ns() - shared.epoch_ns;
+        let at = now.saturating_sub(measured_from);
+        done.push(do_fault(scenario, fault, at, &mut promoted));
     }
     (done, promoted)
+}
+
+fn do_fault(scenario: &Scenario, fault: &Fault, at: u64, promoted: &mut Vec<Served>) -> Done {
+    let mut what = fault.what.clone();
+    let control = Control::dial(&scenario.targets[0], &scenario.greeting);
+    let asked = control.and_then(|mut it| {
+        let mut command = fault.command.clone();
+        if let Some(name) = (fault.what == FAILOVER).then(|| candidate(&mut it)).flatten() {
+            what = format!("{FAILOVER} {name}");
+            command = FAILOVER_TO.map(str::to_owned).into_iter().chain([name]).collect();
+        }
+        let reply = it.ask(&command)?;
+        if fault.what.starts_with(FAILOVER) {
+            promoted.extend(Served::ask(&mut it));
+        }
+        Ok(reply)
+    });
+    let answer = match asked {
+        Ok(reply) => String::from_utf8_lossy(&reply).trim().replace("\r\n", " "),
+        Err(why) => format!("-{why}"),
+    };
+    // A name that is nobody's is a mistake at any time.
+    let may_be_refused = fault.is_random && !answer.starts_with("-NOSUCHMEMBER");
+    let is_refused = !may_be_refused && answer.starts_with('-');
+    Done { at, what, answer, is_refused }
+}
+
+/// The replica of an Entourage that is least behind; `None` of another server.
+fn candidate(control: &mut Control) -> Option<String> {
+    let replicas = lags(control, true)?;
+    replicas.into_iter().min_by_key(|it| (it.bytes, it.us)).map(|it| it.member)
 }
 
 /// Asks for the lag of replicas until the run ends.

@@ -1,7 +1,7 @@
 //! One client's connections: what was asked on each and has not been answered.
 
 use super::check::WriteEvent;
-use super::control::Control;
+use super::control::{Control, Greeting};
 use crate::resp::ReplyScanner;
 use crate::runtime::poller::Poller;
 use crate::runtime::stream::Socket;
@@ -75,8 +75,8 @@ pub struct Lane {
 pub struct Client {
     /// Requests on their way.
     pub under_way: u32,
-    /// Connections that are down.
-    pub down: u32,
+    /// The closed loop: it could send nothing, and tries again in a while.
+    pub is_resting: bool,
     /// Which target its next read goes to, counted from the first of those.
     pub next_target: u16,
 }
@@ -85,7 +85,7 @@ impl Lane {
     /// Connects, and waits no longer than this for anything.
     pub fn connect(
         address: &str,
-        greeting: &[Vec<String>],
+        greeting: &Greeting,
         client: u32,
         target: u16,
         patience: Duration,

@@ -4,12 +4,22 @@ use crate::resp::ReplyScanner;
 use crate::runtime::clock;
 use crate::runtime::poller::{Poller, Ready};
 use crate::runtime::stream::Socket;
+use crate::runtime::tls::{Handshake, TlsClient};
 use std::io::ErrorKind;
 use std::time::Duration;
 
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 const READ_BYTES: usize = 64 << 10;
+
+/// What a connection begins with.
+#[derive(Clone, Debug, Default)]
+pub struct Greeting {
+    /// Commands that are sent first.
+    pub words: Vec<Vec<String>>,
+    /// What is shown and trusted, where TLS is spoken.
+    pub tls: Option<TlsClient>,
+}
 
 /// The connection.
 pub struct Control {
@@ -25,24 +35,30 @@ pub struct Control {
 
 impl Control {
     /// Connects and says what is said first.
-    pub fn dial(address: &str, greeting: &[Vec<String>]) -> Result<Control, String> {
+    pub fn dial(address: &str, greeting: &Greeting) -> Result<Control, String> {
         Control::dial_within(address, greeting, ANSWER_MAX)
     }
 
     /// The same, and waits no longer than this for anything.
     pub fn dial_within(
         address: &str,
-        greeting: &[Vec<String>],
+        greeting: &Greeting,
         patience: Duration,
     ) -> Result<Control, String> {
         let wrong = |why: std::io::Error| format!("cannot connect to {address}: {why}");
-        let socket = Socket::connect(address, CONNECT_MAX.min(patience)).map_err(wrong)?;
+        let within = CONNECT_MAX.min(patience);
+        let socket = match &greeting.tls {
+            None => Socket::connect(address, within),
+            Some(tls) => Socket::connect_tls(address, within, tls),
+        };
+        let socket = socket.map_err(wrong)?;
         let poller = Poller::new().map_err(wrong)?;
         poller.watch(&socket, 0).map_err(wrong)?;
         let (bytes, scanner) = (Vec::new(), ReplyScanner::default());
         let (taken, ready) = (0, Vec::new());
         let mut control = Control { poller, socket, bytes, taken, scanner, ready, patience };
-        for words in greeting {
+        control.shake().map_err(|it| format!("cannot connect to {address}: {it}"))?;
+        for words in &greeting.words {
             let reply = control.ask(words).map_err(|it| format!("{address}: {it}"))?;
             if let Some(why) = error_of(&reply) {
                 // A password is not for everybody's eyes.
@@ -54,6 +70,14 @@ impl Control {
             }
         }
         Ok(control)
+    }
+
+    /// Comes to terms about TLS, where it is spoken.
+    fn shake(&mut self) -> Result<(), String> {
+        while self.socket.shake().map_err(|it| it.to_string())? != Handshake::Done {
+            self.wait()?;
+        }
+        Ok(())
     }
 
     /// Asks one thing. Answers the reply's bytes.

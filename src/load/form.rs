@@ -5,8 +5,9 @@ use super::values::version_of;
 use crate::base::number::parse_i64;
 
 /// Commands that the checks follow; of one form in a scenario.
-pub const FOLLOWED: &str = "`SET {key} {value}` with `GET {key}`, `HSET {key} field {value}` with \
-                            `HGET {key} field`, or `INCR {key}` with `GET {key}`";
+pub const FOLLOWED: &str = "`SET {key} {value}` (with GET, KEEPTTL or XX behind it, or nothing) \
+                            with `GET {key}`, `HSET {key} field {value}` with `HGET {key} field`, \
+                            or `INCR {key}` with `GET {key}`";
 
 /// What a command means to the checks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,7 +51,10 @@ impl Form {
         match (name.as_str(), &words[1.min(words.len())..]) {
             _ if !is_keyed => (Meaning::Unchecked, None),
             ("GET", [_]) => (Meaning::Read, None),
-            ("SET", [_, "{value}"] | [_, "{value}", _]) => (Meaning::Write, Some(Form::Text)),
+            ("SET", [_, "{value}"]) => (Meaning::Write, Some(Form::Text)),
+            ("SET", [_, "{value}", word]) if is_followed_behind_set(word) => {
+                (Meaning::Write, Some(Form::Text))
+            }
             ("INCR", ["{key}"]) => (Meaning::Write, Some(Form::Counter)),
             ("HSET", [_, _, "{value}"]) if field.is_some() => {
                 (Meaning::Write, field.map(Form::Hash))
@@ -58,6 +62,13 @@ impl Form {
             ("HGET", [_, _]) if field.is_some() => (Meaning::Read, field.map(Form::Hash)),
             _ => (Meaning::Unchecked, None),
         }
+    }
+
+    /// Whether no value as a reply means that nothing was written, as it does for SET; with GET it
+    /// is what the key had before.
+    pub fn is_nil_unwritten(words: &[&str]) -> bool {
+        let is_set = words.first().is_some_and(|it| it.eq_ignore_ascii_case("SET"));
+        is_set && !words.iter().skip(3).any(|it| it.eq_ignore_ascii_case("GET"))
     }
 
     /// The one form of all commands that are checked.
@@ -111,6 +122,12 @@ impl Form {
     }
 }
 
+/// Words behind a SET that leave a value in place and ask for no more than that there is one, which
+/// the filling has seen to.
+fn is_followed_behind_set(word: &str) -> bool {
+    ["GET", "KEEPTTL", "XX"].iter().any(|it| it.eq_ignore_ascii_case(word))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,7 +144,22 @@ mod tests {
         assert_eq!(of("INCR {key}"), (Meaning::Write, Some(Form::Counter)));
         assert_eq!(of("HSET {key} f {value}"), (Meaning::Write, hash()));
         assert_eq!(of("HGET {key} f"), (Meaning::Read, hash()));
-        for other in ["", "GET", "SET {key} x", "INCR {new}", "HSET {key} {client} {value}"] {
+        assert_eq!(of("SET {key} {value} xx"), (Meaning::Write, Some(Form::Text)));
+        for (text, expected) in
+            [("set {key} {value} XX", true), ("SET {key} {value} get", false), ("INCR k", false)]
+        {
+            let words: Vec<&str> = text.split_whitespace().collect();
+            assert_eq!(Form::is_nil_unwritten(&words), expected, "{text}");
+        }
+        for other in [
+            "",
+            "GET",
+            "SET {key} {value} NX",
+            "SET {key} {value} {other}",
+            "SET {key} x",
+            "INCR {new}",
+            "HSET {key} {client} {value}",
+        ] {
             assert_eq!(of(other), (Meaning::Unchecked, None), "{other}");
         }
     }

@@ -91,11 +91,16 @@ fn load(flags: Flags) -> Result<u8, String> {
     write(&flags.json, || summary(&scenario, &outcome, comparison.as_ref()).into_bytes())?;
     write(&flags.hdr, || outcome.hdr.clone())?;
     write(&flags.report, || page(&scenario, &outcome, &text).into_bytes())?;
-    if outcome.verdict.is_some_and(|it| !it.is_clean()) {
+    outcome.shortcomings.iter().for_each(|it| eprintln!("entourage load: {it}"));
+    let other = comparison.as_ref().map(|it| (&it.other, &it.theirs));
+    if let Some((address, theirs)) = other {
+        theirs.shortcomings.iter().for_each(|it| eprintln!("entourage load: {address}: {it}"));
+    }
+    let all = || [&outcome].into_iter().chain(other.map(|it| it.1));
+    if all().any(|it| it.verdict.as_ref().is_some_and(|it| !it.is_clean())) {
         return Ok(VIOLATED);
     }
-    outcome.shortcomings.iter().for_each(|it| eprintln!("entourage load: {it}"));
-    Ok(if outcome.shortcomings.is_empty() { 0 } else { MISCONFIGURED })
+    Ok(if all().all(|it| it.shortcomings.is_empty()) { 0 } else { MISCONFIGURED })
 }
 
 /// Records for the time of the scenario, and loads nothing.

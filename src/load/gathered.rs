@@ -2,7 +2,7 @@
 
 use super::beside::{Done, LagPoint};
 use super::check::{StaleSecond, Verdict};
-use super::measure::{Second, Totals};
+use super::measure::{Second, Totals, length_of};
 use super::outcome::Outcome;
 use super::report::hdr::Log;
 use super::scenario::Scenario;
@@ -13,8 +13,8 @@ use std::time::Duration;
 pub struct Gathered {
     totals: Totals,
     hdr: Log,
-    /// The second that goes on, over all slices, and what belongs to it.
-    open: (u32, Vec<Second>),
+    /// The second that goes on, over all slices, how long it has been, and what belongs to it.
+    open: (u32, Duration, Vec<Second>),
     /// How long the slices before were.
     before: Duration,
     outcome: Option<Outcome>,
@@ -28,7 +28,7 @@ impl Gathered {
         Gathered {
             totals: Totals::new(scenario.commands.len()),
             hdr: Log::new(keeps_hdr),
-            open: (0, Vec::new()),
+            open: (0, Duration::ZERO, Vec::new()),
             before: Duration::ZERO,
             outcome: None,
             faults: Vec::new(),
@@ -43,14 +43,16 @@ impl Gathered {
             self.close_second(scenario);
             self.open.0 = at;
         }
-        self.open.1.extend_from_slice(seconds);
+        self.open.1 += length_of(seconds);
+        self.open.2.extend_from_slice(seconds);
     }
 
     fn close_second(&mut self, scenario: &Scenario) {
-        let (number, seconds) = (self.open.0, std::mem::take(&mut self.open.1));
+        let (number, length) = (self.open.0, std::mem::take(&mut self.open.1));
+        let seconds = std::mem::take(&mut self.open.2);
         if !seconds.is_empty() {
-            self.hdr.add(number, &seconds, scenario);
-            self.totals.add(number, &seconds);
+            self.hdr.add(number, length, &seconds, scenario);
+            self.totals.add(number, length, &seconds);
         }
     }
 
@@ -78,6 +80,7 @@ impl Gathered {
         };
         all.time += slice.time;
         all.cpu_s += slice.cpu_s;
+        all.not_sent += slice.not_sent;
         append_new(&mut all.notes, slice.notes);
         append_new(&mut all.shortcomings, slice.shortcomings);
         if let Some((all, of_slice)) = all.served.as_mut().zip(slice.served) {
@@ -90,6 +93,14 @@ impl Gathered {
         if let Some((all, of_slice)) = all.verdict.as_mut().zip(slice.verdict) {
             append_verdict(all, of_slice);
         }
+    }
+
+    /// A slice has been interrupted: what it misses is no fault of its target.
+    pub fn end_broken_slice(&mut self, scenario: &Scenario, mut slice: Outcome) {
+        if slice.totals.errors.count() == 0 {
+            slice.shortcomings.clear();
+        }
+        self.end_slice(scenario, slice);
     }
 
     /// What all slices have come to.

@@ -2,7 +2,9 @@
 
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+const SECOND: Duration = Duration::from_secs(1);
 /// Longest latency that is told apart: longer ones count as this one.
 const LATENCY_NS_MAX: u64 = 600_000_000_000;
 /// Kinds of errors that are told apart.
@@ -28,6 +30,8 @@ pub struct Class {
 pub struct Second {
     /// Which, since the measured part began.
     pub number: u32,
+    /// How long it was: the last may be a part of one.
+    pub length: Duration,
     /// Latencies.
     pub latencies: Vec<(Class, Histogram<u64>)>,
     /// Errors.
@@ -58,7 +62,7 @@ pub struct ErrorCount {
 
 impl Errors {
     /// Takes one in.
-    fn add(&mut self, text: &str) {
+    pub fn add(&mut self, text: &str) {
         let word = text.split(' ').next().unwrap_or_default();
         let is_word = !word.is_empty() && word.chars().all(|it| it.is_ascii_uppercase());
         // What we say ourselves, "connection lost", is no word of a server.
@@ -105,15 +109,25 @@ impl Recorder {
         self.errors.add(text);
     }
 
-    /// Gives out what was recorded since the last time.
-    pub fn take(&mut self, number: u32) -> Second {
+    /// Gives out what was recorded since the last time, in so long a second.
+    pub fn take(&mut self, number: u32, length: Duration) -> Second {
         let targets = self.targets;
         let class =
             |at: usize| Class { command: (at / targets) as u16, target: (at % targets) as u16 };
         let all = self.all.iter_mut().enumerate();
         let latencies = all.filter_map(|(at, it)| Some((class(at), it.take()?))).collect();
-        Second { number, latencies, errors: std::mem::take(&mut self.errors_in_second) }
+        Second { number, length, latencies, errors: std::mem::take(&mut self.errors_in_second) }
     }
+}
+
+/// The part of a second that lies between these times, ns each; never nothing.
+pub fn part_of_second(from: u64, to: u64) -> Duration {
+    Duration::from_nanos(to.saturating_sub(from)).clamp(Duration::from_micros(1), SECOND)
+}
+
+/// How long a second was that several threads have had at the same time.
+pub fn length_of(seconds: &[Second]) -> Duration {
+    seconds.iter().map(|it| it.length).max().unwrap_or(SECOND)
 }
 
 /// One second of all threads, in numbers.
@@ -121,6 +135,8 @@ impl Recorder {
 pub struct Point {
     /// Which second.
     pub second: u32,
+    /// How long it was, in seconds.
+    pub length: f64,
     /// Requests answered.
     pub count: u64,
     /// Requests failed.
@@ -148,6 +164,13 @@ pub struct Totals {
     wait: u16,
 }
 
+impl Point {
+    /// Requests per second.
+    pub fn rate(&self) -> f64 {
+        self.count as f64 / self.length
+    }
+}
+
 impl Totals {
     /// Nothing yet; `commands` is their number.
     pub fn new(commands: usize) -> Totals {
@@ -155,8 +178,8 @@ impl Totals {
         Totals { classes, all: latencies(), points, errors, wait: commands as u16 }
     }
 
-    /// Adds one second of all threads. Answers its numbers.
-    pub fn add(&mut self, number: u32, seconds: &[Second]) -> Point {
+    /// Adds one second of all threads, which was so long. Answers its numbers.
+    pub fn add(&mut self, number: u32, length: Duration, seconds: &[Second]) -> Point {
         let mut of_second = latencies();
         for (class, histogram) in seconds.iter().flat_map(|it| &it.latencies) {
             let sum = self.classes.entry(*class).or_insert_with(latencies);
@@ -168,6 +191,7 @@ impl Totals {
         self.all.add(&of_second).expect("their bounds are the same");
         let point = Point {
             second: number,
+            length: length.as_secs_f64(),
             count: of_second.len(),
             errors: seconds.iter().map(|it| it.errors).sum(),
             p50: of_second.value_at_quantile(0.5),
@@ -192,13 +216,17 @@ mod tests {
         recorder.record(wait, 5);
         recorder.record_error("LAGGED too far");
         let mut totals = Totals::new(2);
-        let point = totals.add(0, &[recorder.take(0)]);
+        let half = Duration::from_millis(500);
+        let second = [recorder.take(0, half)];
+        assert_eq!(length_of(&second), half);
+        let point = totals.add(0, half, &second);
+        assert_eq!(point.rate(), 2000.0);
         assert_eq!((point.count, point.errors, totals.all.len()), (1000, 1, 1000));
         assert!(point.p50.abs_diff(500_000_000) < 1_000_000, "{}", point.p50);
         assert_eq!(totals.classes.len(), 2);
         recorder.record_error("LAGGED further");
         let of = ErrorCount { count: 2, example: "LAGGED too far".to_owned() };
         assert_eq!(recorder.errors.0.get("LAGGED"), Some(&of));
-        assert!(recorder.take(1).latencies.is_empty());
+        assert!(recorder.take(1, SECOND).latencies.is_empty());
     }
 }

@@ -14,13 +14,15 @@ const SCORES: u64 = 1_000_000;
 const COUNT_MAX: u64 = 100;
 /// Commands that only read: these go to `read-from`.
 const READS: &str = "\
-    GET MGET GETRANGE SUBSTR STRLEN EXISTS TTL PTTL TYPE GETBIT BITCOUNT \
-    BITPOS HGET HMGET HGETALL HLEN HEXISTS HKEYS HVALS HSTRLEN HRANDMEMBER \
-    LRANGE LLEN LINDEX LPOS SMEMBERS SISMEMBER SMISMEMBER SCARD SRANDMEMBER \
-    SINTER SUNION SDIFF ZRANGE ZREVRANGE ZRANGEBYSCORE ZREVRANGEBYSCORE \
-    ZRANGEBYLEX ZREVRANGEBYLEX ZSCORE ZMSCORE ZRANK ZREVRANK ZCARD ZCOUNT \
-    ZLEXCOUNT PFCOUNT XLEN XRANGE XREVRANGE GEOPOS GEODIST GEOHASH GEOSEARCH \
-    SCAN HSCAN SSCAN ZSCAN KEYS DBSIZE PING ECHO";
+    GET MGET GETRANGE SUBSTR STRLEN LCS EXISTS TTL PTTL EXPIRETIME PEXPIRETIME TYPE TOUCH DUMP \
+    OBJECT RANDOMKEY SORT_RO GETBIT BITCOUNT BITPOS BITFIELD_RO HGET HMGET HGETALL HLEN HEXISTS \
+    HKEYS HVALS HSTRLEN HRANDFIELD HTTL HPTTL HEXPIRETIME HPEXPIRETIME LRANGE LLEN LINDEX LPOS \
+    SMEMBERS SISMEMBER SMISMEMBER SCARD SRANDMEMBER SINTER SINTERCARD SUNION SDIFF ZRANGE \
+    ZREVRANGE ZRANGEBYSCORE ZREVRANGEBYSCORE ZRANGEBYLEX ZREVRANGEBYLEX ZSCORE ZMSCORE ZRANK \
+    ZREVRANK ZCARD ZCOUNT ZLEXCOUNT ZINTER ZINTERCARD ZUNION ZDIFF ZRANDMEMBER PFCOUNT XLEN XRANGE \
+    XREVRANGE XREAD XINFO XPENDING GEOPOS GEODIST GEOHASH GEOSEARCH GEORADIUS_RO \
+    GEORADIUSBYMEMBER_RO SCAN HSCAN SSCAN ZSCAN KEYS DBSIZE EVAL_RO EVALSHA_RO FCALL_RO PING ECHO \
+    TIME INFO";
 
 /// One command of the mix.
 #[derive(Clone, Debug)]
@@ -37,12 +39,15 @@ pub struct Command {
     pub meaning: Meaning,
     /// Of what kind of values it is, if it is checked, and not of any.
     pub form: Option<Form>,
+    /// Whether no value as a reply means that nothing was written.
+    pub is_nil_unwritten: bool,
     parts: Vec<Part>,
 }
 
 #[derive(Clone, PartialEq, Debug)]
 enum Piece {
     Text(Vec<u8>),
+    Prefix,
     Key(Field),
     Value,
     Score,
@@ -133,6 +138,7 @@ impl Command {
             weight,
             meaning,
             form,
+            is_nil_unwritten: Form::is_nil_unwritten(&words),
             parts: parts(&arguments, style),
         })
     }
@@ -141,7 +147,8 @@ impl Command {
     pub fn named(name: &str) -> Command {
         let (text, name) = (name.to_owned(), name.to_owned());
         let (meaning, form, parts) = (Meaning::Unchecked, None, Vec::new());
-        Command { text, name, weight: 1, is_read: false, meaning, form, parts }
+        let (is_read, is_nil_unwritten) = (false, false);
+        Command { text, name, weight: 1, is_read, meaning, form, is_nil_unwritten, parts }
     }
 
     /// What its form is found by.
@@ -189,6 +196,7 @@ impl<'s> Maker<'s> {
     fn piece(&mut self, into: &mut Vec<u8>, piece: &Piece, about: Subject) {
         match piece {
             Piece::Text(text) => into.extend_from_slice(text),
+            Piece::Prefix => into.extend_from_slice(&self.style.prefix),
             Piece::Key(Field::Member) => digits(into, about.key, KEY_DIGITS),
             Piece::Key(field) => {
                 let key = match field {
@@ -232,6 +240,7 @@ fn pieces(argument: &str) -> Result<Vec<Piece>, String> {
             "other" => Piece::Key(Field::Other),
             "new" => Piece::Key(Field::New),
             "member" => Piece::Key(Field::Member),
+            "prefix" => Piece::Prefix,
             "value" => Piece::Value,
             "score" => Piece::Score,
             "count" => Piece::Count,
@@ -240,7 +249,7 @@ fn pieces(argument: &str) -> Result<Vec<Piece>, String> {
             _ => {
                 return Err(format!(
                     "there is no field {{{field}}}; write {{key}}, {{other}}, {{new}}, {{value}}, \
-                     {{score}}, {{member}}, {{count}}, {{number}} or {{client}}"
+                     {{score}}, {{member}}, {{count}}, {{number}}, {{client}} or {{prefix}}"
                 ));
             }
         });
@@ -257,6 +266,7 @@ impl Piece {
     fn len(&self, style: &Style) -> Option<usize> {
         match self {
             Piece::Text(text) => Some(text.len()),
+            Piece::Prefix => Some(style.prefix.len()),
             Piece::Key(Field::Member) | Piece::Number => Some(KEY_DIGITS),
             Piece::Key(_) => Some(style.prefix.len() + KEY_DIGITS),
             Piece::Value => style.sizes.fixed(),
@@ -280,6 +290,7 @@ fn parts(arguments: &[Vec<Piece>], style: &Style) -> Vec<Part> {
         for piece in argument {
             match piece {
                 Piece::Text(text) => open.extend_from_slice(text),
+                Piece::Prefix => open.extend_from_slice(&style.prefix),
                 // The same bytes each time, unless they say a version.
                 Piece::Value if !style.has_versions => {
                     open.extend_from_slice(&style.filling[..len]);
@@ -347,6 +358,7 @@ mod tests {
     fn templates_become_requests() {
         let of = |text| written(text, "4", false).unwrap();
         assert_eq!(of("95 GET {key}"), "*2 $3 GET $14 k:000000000000 ");
+        assert_eq!(of("LLEN {prefix}jobs"), "*2 $4 LLEN $6 k:jobs ");
         assert_eq!(of("SET {new} {value}"), "*3 $3 SET $14 k:000000000009 $4 abcd ");
         assert_eq!(of("HGET h{key}x c{client}"), "*3 $4 HGET $16 hk:000000000000x $2 c3 ");
         assert_eq!(of("MGET {key} {other}"), "*3 $4 MGET $14 k:000000000000 $14 k:000000000001 ");

@@ -13,6 +13,7 @@ mod pace;
 mod skim;
 mod control;
 mod client;
+mod connector;
 mod measure;
 mod interrupt;
 mod progress;

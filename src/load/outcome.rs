@@ -24,6 +24,8 @@ pub struct Outcome {
     pub served: Option<Served>,
     /// How far replicas were behind.
     pub lags: Vec<LagPoint>,
+    /// The open loop: requests that were due before the end and have not been sent.
+    pub not_sent: u64,
     /// When the measured part began: ns since the run did.
     pub measured_from: u64,
     /// What members had served when there was a new master.
@@ -48,6 +50,7 @@ impl Outcome {
             servers: Vec::new(),
             served: None,
             lags: Vec::new(),
+            not_sent: 0,
             measured_from: 0,
             promoted: Vec::new(),
             notes: Vec::new(),

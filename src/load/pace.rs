@@ -36,54 +36,90 @@ impl Phase {
             _ => return Err(wrong()),
         };
         let time = duration(time).map_err(|it| format!("phase \"{text}\": {it}"))?;
-        if time.is_zero() || to == 0.0 && kind != "ramp" {
+        // A rate of 0 all along would be no rate: as fast as requests are answered.
+        if time.is_zero() || from == 0.0 && to == 0.0 {
             return Err(wrong());
         }
-        // A rate of 0 would be no rate: as fast as requests are answered.
-        let (from, to) = (from.max(1.0), to.max(1.0));
         Ok(Phase { name: format!("{kind} {rate}"), from, to, time })
     }
 
-    /// Requests per second, this long after it began.
-    fn rate_at(&self, after: f64) -> f64 {
-        let share = (after / self.time.as_secs_f64()).clamp(0.0, 1.0);
-        self.from + (self.to - self.from) * share
+    /// Requests that are due before so many seconds of it have passed: the integral of the rate,
+    /// and the one at its very beginning.
+    fn due_before(&self, seconds: f64) -> u64 {
+        let seconds = seconds.min(self.time.as_secs_f64());
+        if seconds <= 0.0 {
+            return 0;
+        }
+        // What is due at that very moment is not due before it, whatever the rounding.
+        let sum = self.from * seconds + self.slope() * seconds * seconds / 2.0;
+        (sum - SLACK).ceil().max(1.0) as u64
+    }
+
+    /// Seconds after which a request is due that has so many before it: where the integral of the
+    /// rate comes to that many.
+    fn due_at(&self, before: u64) -> f64 {
+        if before == 0 {
+            return 0.0;
+        }
+        let before = before as f64;
+        // Not in the form that divides by the slope, which may be 0.
+        let root = (self.from * self.from + 2.0 * self.slope() * before).sqrt();
+        2.0 * before / (self.from + root)
+    }
+
+    /// By how much the rate grows in a second.
+    fn slope(&self) -> f64 {
+        (self.to - self.from) / self.time.as_secs_f64()
     }
 }
+
+/// A share of a request that is nothing but rounding.
+const SLACK: f64 = 1e-6;
 
 /// Times at which one thread's requests are due.
 pub struct Schedule {
     phases: Vec<Phase>,
     at: usize,
-    /// When the phase began, and when the next request is due: ns since the run began.
+    /// When the phase began: ns since the run did.
     began: u64,
-    due: f64,
+    /// Requests of the phase that are on their way.
+    sent: u64,
 }
 
 impl Schedule {
     /// The phases begin at 0, each behind the one before.
     pub fn new(phases: Vec<Phase>) -> Schedule {
-        Schedule { phases, at: 0, began: 0, due: 0.0 }
+        Schedule { phases, at: 0, began: 0, sent: 0 }
     }
 
     /// When the next request is due; `None` at the end.
     pub fn next_due(&mut self) -> Option<u64> {
         while let Some(phase) = self.phases.get(self.at) {
-            let end = self.began + phase.time.as_nanos() as u64;
-            if (self.due as u64) < end {
-                return Some(self.due as u64);
+            let after = phase.due_at(self.sent) * 1e9;
+            let time = phase.time.as_nanos() as u64;
+            // A rate that falls to 0 has no time for what would come after that: not a number.
+            if after < time as f64 {
+                return Some(self.began + after as u64);
             }
-            (self.at, self.began, self.due) = (self.at + 1, end, end as f64);
+            (self.at, self.began, self.sent) = (self.at + 1, self.began + time, 0);
         }
         None
     }
 
     /// The request that was due is on its way.
     pub fn advance(&mut self) {
-        if let Some(phase) = self.phases.get(self.at) {
-            let after = (self.due - self.began as f64) / 1e9;
-            self.due += 1e9 / phase.rate_at(after).max(1e-3);
+        self.sent += 1;
+    }
+
+    /// Requests that are due before this moment, ns since the run began, and not on their way.
+    pub fn left_before(&self, end: u64) -> u64 {
+        let (mut began, mut sent, mut left) = (self.began, self.sent, 0);
+        for phase in self.phases.iter().skip(self.at) {
+            let seconds = end.saturating_sub(began) as f64 / 1e9;
+            left += phase.due_before(seconds).saturating_sub(sent);
+            (began, sent) = (began + phase.time.as_nanos() as u64, 0);
         }
+        left
     }
 }
 
@@ -98,22 +134,56 @@ mod tests {
 
     #[test]
     fn a_ramp_has_the_mean_of_its_rates_and_a_step_its_own() {
-        for (text, expected) in [("ramp 1000..3000 2s", 4000), ("step 500 3s", 1500)] {
+        for (text, expected) in [
+            ("ramp 1000..3000 2s", 4000),
+            ("step 500 3s", 1500),
+            ("ramp 0..4000 2s", 4000),
+            ("ramp 4000..0 2s", 4000),
+        ] {
             let mut schedule = Schedule::new(vec![Phase::parse(text, seconds).unwrap()]);
+            assert!(schedule.left_before(u64::MAX).abs_diff(expected) <= 1, "{text}");
             let (mut count, mut last) = (0u64, 0);
             while let Some(due) = schedule.next_due() {
                 assert!(last <= due);
+                let left = schedule.left_before(due + 1_000);
+                assert!((1..=2).contains(&left), "{text}: {left} left at {due}");
                 last = due;
                 count += 1;
                 schedule.advance();
             }
-            assert!(count.abs_diff(expected) <= 20, "{text}: {count}");
+            assert!(count.abs_diff(expected) <= 1, "{text}: {count}");
         }
     }
 
     #[test]
+    fn a_ramp_from_nothing_begins_slowly_and_at_once() {
+        let mut schedule = Schedule::new(vec![Phase::parse("ramp 0..1000 10s", seconds).unwrap()]);
+        let mut due = Vec::new();
+        while let Some(at) = schedule.next_due().filter(|it| *it < 1_000_000_000) {
+            due.push(at);
+            schedule.advance();
+        }
+        // Half of the hundred per second that it has come to.
+        assert!((49..=51).contains(&due.len()), "{due:?}");
+        assert!(due[1] < 200_000_000, "{due:?}");
+    }
+
+    #[test]
+    fn what_is_due_and_not_sent_is_known_at_the_end() {
+        let phases = ["step 1000 1s", "step 10 1s"].map(|it| Phase::parse(it, seconds).unwrap());
+        let mut schedule = Schedule::new(phases.to_vec());
+        (0..900).for_each(|_| schedule.advance());
+        assert_eq!(schedule.left_before(500_000_000), 0);
+        assert_eq!(schedule.left_before(950_000_000), 50);
+        assert_eq!(schedule.left_before(1_500_000_000), 105);
+        assert_eq!(schedule.left_before(u64::MAX), 110);
+    }
+
+    #[test]
     fn what_is_no_phase_is_refused() {
-        for wrong in ["", "ramp 5 5s", "step 1..2 5s", "step 5", "step 5 0s", "step x 1s"] {
+        for wrong in
+            ["", "ramp 5 5s", "step 1..2 5s", "step 5", "step 5 0s", "step x 1s", "ramp 0..0 1s"]
+        {
             assert!(Phase::parse(wrong, seconds).is_err(), "{wrong}");
         }
     }

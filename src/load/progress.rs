@@ -35,7 +35,8 @@ impl Progress {
     pub fn begin(&mut self, scenario: &Scenario) {
         if let Some(bar) = &self.bar {
             bar.reset();
-            bar.set_length(scenario.duration().as_secs().max(1));
+            let seconds = if scenario.is_timeless { 1 } else { scenario.duration().as_secs() };
+            bar.set_length(seconds.max(1));
         }
         if !self.is_quiet && self.label.is_empty() {
             let Scenario { name, connections, depth, .. } = scenario;
@@ -57,8 +58,8 @@ impl Progress {
             None => String::new(),
         };
         let text = format!(
-            "{:>9}/s  p50 {:>9}  p99 {:>9}  p99.9 {:>9}  errors {}{lag}{}",
-            point.count,
+            "{:>9.0}/s  p50 {:>9}  p99 {:>9}  p99.9 {:>9}  errors {}{lag}{}",
+            point.rate(),
             milliseconds(point.p50),
             milliseconds(point.p99),
             milliseconds(point.p999),
@@ -67,6 +68,9 @@ impl Progress {
         );
         match &self.bar {
             Some(bar) => {
+                if scenario.is_timeless {
+                    bar.set_length(u64::from(point.second) + 1);
+                }
                 bar.set_position(u64::from(point.second) + 1);
                 bar.set_message(format!("{}{text}", self.label));
             }

@@ -4,7 +4,7 @@ mod lanes;
 
 use super::beside::{latest, watch_lags};
 use super::capture::Capture;
-use super::measure::{Recorder, Totals};
+use super::measure::{Recorder, Totals, part_of_second};
 use super::members::Served;
 use super::mix::Command;
 use super::outcome::Outcome;
@@ -69,6 +69,7 @@ pub fn replay(
         scenario.depth = DEPTH_AT_TIMES;
     }
     if !has_end {
+        scenario.is_timeless = true;
         scenario.phases =
             vec![Phase { name: "replay".to_owned(), from: 0.0, to: 0.0, time: TIME_MAX }];
     }
@@ -105,6 +106,7 @@ fn refuse_unused(s: &Settings) -> Result<(), String> {
         ("wait", s.wait.is_some_and(|it| it != 0)),
         ("tokens", s.tokens == Some(true)),
         ("fill", s.fill == Some(true)),
+        ("fill-with", s.fill_with.is_some()),
     ];
     given
         .iter()
@@ -190,7 +192,7 @@ impl<R: BufRead> Replay<'_, R> {
         loop {
             let now = self.now() - begin;
             while (u64::from(self.number) + 1) * SECOND_NS <= now {
-                self.take_second();
+                self.take_second(now);
             }
             let mut sleep = SLEEP_MAX;
             while let Some(it) = &next {
@@ -217,11 +219,11 @@ impl<R: BufRead> Replay<'_, R> {
                 break;
             }
             self.lanes.wait(sleep, self.shared.epoch_ns, &mut self.recorder)?;
-            self.lanes.reconnect(self.scenario, now);
+            self.lanes.reconnect(self.scenario, now)?;
         }
         self.lanes.give_up(&mut self.recorder);
         let time = Duration::from_nanos((self.now() - begin).max(1_000));
-        self.take_second();
+        self.take_second(time.as_nanos() as u64);
         let cpu_s = cpu_s() - cpu_before;
         self.totals.errors = std::mem::take(&mut self.recorder.errors);
         let (notes, shortcomings) = (self.notes(), shortcomings(&self.totals, &[]));
@@ -269,15 +271,18 @@ impl<R: BufRead> Replay<'_, R> {
         self.lanes.add(what, intended, numbers);
     }
 
-    fn take_second(&mut self) {
-        let second = self.recorder.take(self.number);
+    /// Takes the second that goes on, or has ended; it is so late, ns since the beginning.
+    fn take_second(&mut self, now: u64) {
+        let length = part_of_second(u64::from(self.number) * SECOND_NS, now);
+        let second = self.recorder.take(self.number, length);
         let is_empty = second.latencies.is_empty() && second.errors == 0;
         self.number += 1;
         if is_empty {
             return;
         }
-        self.hdr.add(second.number, std::slice::from_ref(&second), self.scenario);
-        let point = self.totals.add(second.number, std::slice::from_ref(&second));
+        let seconds = std::slice::from_ref(&second);
+        self.hdr.add(second.number, length, seconds, self.scenario);
+        let point = self.totals.add(second.number, length, seconds);
         self.watch.progress.lag(latest(self.lags));
         self.watch.progress.show(&point, self.scenario);
     }

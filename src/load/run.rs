@@ -6,7 +6,7 @@ use super::client::Lane;
 use super::control::{Control, error_of, text_of};
 use super::gathered::Gathered;
 use super::interrupt::Interrupt;
-use super::measure::{Second, Totals};
+use super::measure::{Second, Totals, length_of};
 use super::members::Served;
 use super::mix::write_key;
 use super::outcome::Outcome;
@@ -14,9 +14,9 @@ use super::pace::{Phase, Schedule};
 use super::progress::Progress;
 use super::report::hdr::Log;
 use super::scenario::Scenario;
-use super::thread::{Shared, Thread, Told};
+use super::thread::{SHARED_KEYS, Shared, Thread, Told};
 use crate::runtime::{clock, process};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -30,8 +30,11 @@ const EVENT_BATCHES_MAX: usize = 256;
 const FINAL_BATCH: usize = 500;
 const FINAL_BATCH_BYTES: usize = 8 << 20;
 const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
-/// The open loop is late if its last request was due this long before the end.
-const LATE_NS_MIN: u64 = 100_000_000;
+/// The target has stalled if nothing was answered for this long before the end: less could as well
+/// be a busy machine.
+const SILENT_NS_MIN: u64 = 200_000_000;
+/// Of a stalled target: so many requests in a hundred may be due and not sent.
+const NOT_SENT_PERCENT_MAX: u64 = 1;
 
 /// What a run hands on while it goes on.
 pub struct Watch<'p> {
@@ -75,7 +78,8 @@ pub fn run(scenario: &Scenario, mut watch: Watch<'_>) -> Result<Outcome, String>
         watch.interrupt.set_running(true);
         let is_entourage = servers[0].starts_with("entourage");
         let outcome = attend(scenario, &shared, &told, &mut watch, is_entourage);
-        watch.interrupt.set_running(false);
+        // What is gathered of the slices before is to be shown, too.
+        watch.interrupt.set_running(watch.gathered.is_some());
         // Whatever happened, threads that wait for the beginning end.
         shared.is_stopped.store(true, Relaxed);
         let _ = shared.begin.compare_exchange(0, 1, Release, Relaxed);
@@ -217,7 +221,8 @@ fn attend(
         let mut hdr = Log::new(watch.keeps_hdr);
         let mut totals = Totals::new(scenario.commands.len());
         let mut open: BTreeMap<u32, Vec<Second>> = BTreeMap::new();
-        let (mut running, mut failed, mut late_ns) = (scenario.threads, None, 0);
+        let (mut running, mut failed, mut unsent) = (scenario.threads, None, Unsent::default());
+        let mut away = BTreeSet::new();
         watch.progress.begin(scenario);
         while let Ok(it) = told.recv() {
             match it {
@@ -229,7 +234,10 @@ fn attend(
                 Told::Ended(it) => {
                     running -= 1;
                     totals.errors.append(it.errors);
-                    late_ns = late_ns.max(it.late_ns);
+                    away.extend(it.away);
+                    unsent.count += it.not_sent;
+                    unsent.late_ns = unsent.late_ns.max(it.late_ns);
+                    unsent.is_stalled |= SILENT_NS_MIN <= it.silent_ns && it.not_sent != 0;
                 }
                 Told::Second(second) => {
                     let number = second.number;
@@ -262,14 +270,23 @@ fn attend(
             return Err(why);
         }
         let hdr = hdr.into_bytes();
-        let notes = notes(scenario, late_ns, watch.interrupt.is_asked());
-        let shortcomings = shortcomings(&totals, &faults);
+        let mut notes = notes(scenario, &unsent, watch.interrupt.is_asked());
+        let left = shared.left.load(Relaxed);
+        if scenario.count != 0 && 0 < left && !watch.interrupt.is_asked() {
+            notes.push(format!("time ended it before the count of {}", scenario.count));
+        }
+        let mut shortcomings = shortcomings(&totals, &faults);
+        shortcomings.extend(unsent.shortcoming(&totals));
+        let away = away.iter().filter_map(|it| scenario.targets.get(usize::from(*it)));
+        shortcomings.extend(away.map(|it| format!("{it}: there was no connection at the end")));
+        let not_sent = unsent.count;
         Ok(Outcome {
             cpu_s,
             faults,
             lags,
             measured_from,
             promoted,
+            not_sent,
             notes,
             shortcomings,
             hdr,
@@ -278,17 +295,39 @@ fn attend(
     })
 }
 
+/// What was due in the open loop and has not been sent.
+#[derive(Default)]
+struct Unsent {
+    count: u64,
+    /// How long before the end the first was due.
+    late_ns: u64,
+    /// Whether nothing was answered any more.
+    is_stalled: bool,
+}
+
+impl Unsent {
+    /// If a stall has kept more than a few requests from being sent: latencies do not show it.
+    fn shortcoming(&self, totals: &Totals) -> Option<String> {
+        let due = self.count + totals.all.len() + totals.errors.count();
+        let is_much = due * NOT_SENT_PERCENT_MAX < self.count * 100;
+        (self.is_stalled && is_much).then(|| {
+            format!("the target stalled until the end: {} of {due} were not sent", self.count)
+        })
+    }
+}
+
 /// What is to be known of how it went.
-fn notes(scenario: &Scenario, late_ns: u64, is_interrupted: bool) -> Vec<String> {
+fn notes(scenario: &Scenario, unsent: &Unsent, is_interrupted: bool) -> Vec<String> {
     let mut notes = scenario.notes.clone();
     if is_interrupted {
         notes.push("interrupted: it ended early".to_owned());
     }
-    if LATE_NS_MIN <= late_ns {
+    if unsent.count != 0 {
         notes.push(format!(
-            "the rate was not reached: what was due in the last {:.1} s was not sent, as every \
-             client had its requests under way",
-            late_ns as f64 / 1e9
+            "the rate was not reached: due, not sent: {}, for up to {:.3} s before the end, as \
+             every client that was connected had its requests under way",
+            unsent.count,
+            unsent.late_ns as f64 / 1e9
         ));
     }
     notes
@@ -325,11 +364,12 @@ fn take(
     if is_empty && scenario.duration() <= Duration::from_secs(u64::from(number)) {
         return;
     }
-    hdr.add(number, seconds, scenario);
+    let length = length_of(seconds);
+    hdr.add(number, length, seconds, scenario);
     if let Some(it) = &mut watch.gathered {
         it.add(number, seconds, scenario);
     }
-    let point = totals.add(number, seconds);
+    let point = totals.add(number, length, seconds);
     watch.progress.show(&point, scenario);
 }
 
@@ -347,6 +387,9 @@ fn observe(scenario: &Scenario, events: Receiver<Batch>, confirms_all: bool) -> 
     }
     if confirms_all {
         checker = checker.confirmed_everywhere();
+    }
+    if scenario.checks.linearizable {
+        checker = checker.shared_below(SHARED_KEYS);
     }
     for batch in events {
         batch.tokens.into_iter().for_each(|it| checker.observe_token(it));
@@ -376,7 +419,7 @@ fn judge(
 fn read_all(scenario: &Scenario, shared: &Shared<'_>, checker: &mut Checker) -> Result<(), String> {
     // The master's own answer, whatever level was asked for while loading.
     let mut greeting = scenario.greeting.clone();
-    for words in greeting.iter_mut().filter(|it| it[0] == "PROXY") {
+    for words in greeting.words.iter_mut().filter(|it| it[0] == "PROXY") {
         *words = ["PROXY", "CONSISTENCY", "master"].map(str::to_owned).to_vec();
     }
     let mut control = Control::dial(&scenario.targets[0], &greeting)?;

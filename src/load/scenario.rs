@@ -1,6 +1,7 @@
 //! A scenario: settings that have been checked, with what they did not say filled in.
 
 use super::check::Checks;
+use super::control::Greeting;
 use super::faults::{Fault, faults};
 use super::form::{FOLLOWED, Followed, Form, Meaning};
 use super::keys::Distribution;
@@ -10,6 +11,7 @@ use super::settings::Settings;
 use super::times::{TIME_MAX, duration, time};
 use super::values::{CHECKED_BYTES_MIN, Sizes, filling};
 use crate::runtime::process;
+use crate::runtime::tls::{TlsClient, TlsFiles};
 use std::time::Duration;
 
 const DEFAULT_TARGET: &str = "127.0.0.1:6379";
@@ -46,6 +48,8 @@ pub struct Scenario {
     pub distribution: Distribution,
     /// Whether each is set before.
     pub fills: bool,
+    /// By this command.
+    pub filling: Command,
     /// Clients.
     pub connections: u32,
     /// Threads.
@@ -54,6 +58,8 @@ pub struct Scenario {
     pub depth: u32,
     /// The stretches of the measured part.
     pub phases: Vec<Phase>,
+    /// Whether only their count ends the requests, and no time.
+    pub is_timeless: bool,
     /// Time before it.
     pub warmup: Duration,
     /// Requests after which it ends; 0 for none.
@@ -61,7 +67,7 @@ pub struct Scenario {
     /// Where randomness begins.
     pub seed: u64,
     /// What is said first on each connection.
-    pub greeting: Vec<Vec<String>>,
+    pub greeting: Greeting,
     /// What is checked.
     pub checks: Checks,
     /// Replicas that WAIT waits for behind writes; 0 is no WAIT.
@@ -83,17 +89,26 @@ impl Scenario {
         let checks = s.check.as_deref().map_or(Ok(Checks::default()), Checks::parse);
         let checks = checks.map_err(|it| format!("check: {it}"))?;
         let (mut checks, mut notes) = (checks, Vec::new());
-        if checks.linearizable && s.check.as_deref() == Some("all") && !promises_order(s) {
+        let mut asked = s.check.as_deref().unwrap_or_default().split(',').map(str::trim);
+        let is_all = asked.any(|it| it == "all");
+        if checks.linearizable && is_all && !promises_order(s) {
             checks.linearizable = false;
             notes.push("linearizable is not promised here, and was not checked".to_owned());
         }
-        let (passes_tokens, is_all) =
-            (s.tokens.unwrap_or(false), s.check.as_deref() == Some("all"));
+        let (passes_tokens, waits) = (s.tokens.unwrap_or(false), s.wait.unwrap_or(0) != 0);
         if passes_tokens && !s.read_from.is_empty() {
             return Err("tokens: with read-from nobody takes them".to_owned());
         }
-        checks.tokens &= passes_tokens || !is_all;
-        checks.no_lost_confirmed_write &= s.wait.unwrap_or(0) != 0 || !is_all;
+        // What is asked for by name must have something to compare.
+        if checks.tokens && !passes_tokens && !is_all {
+            return Err("check: tokens needs --tokens: nobody passes one on".to_owned());
+        }
+        if checks.no_lost_confirmed_write && !waits && !is_all {
+            let why = "check: no-lost-confirmed-write needs --wait: nothing is confirmed";
+            return Err(why.to_owned());
+        }
+        checks.tokens &= passes_tokens;
+        checks.no_lost_confirmed_write &= waits;
         let has_versions = !checks.is_none();
         let style = style(s, has_versions)?;
         let commands = commands(s, &style)?;
@@ -104,7 +119,7 @@ impl Scenario {
         };
         let threads = threads.min(connections);
         let keys = within("keys", s.keys, 100_000, 1, KEYS_MAX)?;
-        let phases = phases(s, connections)?;
+        let (phases, is_timeless) = phases(s, connections)?;
         if has_versions && commands.iter().all(|it| it.meaning == Meaning::Unchecked) {
             return Err(format!("check: no command is checked; checks follow {FOLLOWED}"));
         }
@@ -114,13 +129,12 @@ impl Scenario {
                  keys of its own"
             ));
         }
-        let is_written = |it: &Command| {
-            it.meaning == Meaning::Unchecked && !it.is_read && it.text.contains("{key}")
-        };
-        if let Some(other) = commands.iter().find(|it| has_versions && is_written(it)) {
+        // Whatever else writes may write keys that are checked, by whatever name.
+        let may_write = |it: &Command| it.meaning == Meaning::Unchecked && !it.is_read;
+        if let Some(other) = commands.iter().find(|it| has_versions && may_write(it)) {
             return Err(format!(
-                "check: \"{}\" writes keys in a way that checks cannot follow; they follow \
-                 {FOLLOWED}",
+                "check: \"{}\" may write keys in a way that checks cannot follow; they follow \
+                 {FOLLOWED}, beside commands that only read",
                 other.text
             ));
         }
@@ -146,7 +160,7 @@ impl Scenario {
                 "keys: {keys} are too many for zipfian; {ZIPFIAN_KEYS_MAX} at most"
             ));
         }
-        let fills = s.fill.unwrap_or(false) || has_versions;
+        let fills = s.fill.unwrap_or(s.fill_with.is_some()) || has_versions;
         if fills && FILLED_KEYS_MAX < keys {
             return Err(format!("keys: {keys} are too many to fill; {FILLED_KEYS_MAX} at most"));
         }
@@ -156,19 +170,21 @@ impl Scenario {
             keys,
             distribution,
             fills,
+            filling: filling_command(s, &form, &style, has_versions)?,
             connections,
             threads,
             depth: within("depth", s.depth, 1, 1, DEPTH_MAX)?,
             warmup: duration("warmup", s.warmup.as_deref().unwrap_or("1s"))?,
             count: s.count.unwrap_or(0),
             seed: s.seed.unwrap_or(1),
-            greeting: greeting(s)?,
+            greeting: Greeting { words: greeting(s)?, tls: tls(s)? },
             checks,
             wait: within("wait", s.wait, 0, 0, 100)?,
             waits_elsewhere: waits_elsewhere(s)?,
             passes_tokens,
-            faults: faults(s, &phases)?,
+            faults: faults(s, &phases, is_timeless)?,
             phases,
+            is_timeless,
             style,
             form,
             commands,
@@ -198,7 +214,7 @@ impl Scenario {
 
     /// Whether any request has a time at which it should be sent.
     pub fn is_open(&self) -> bool {
-        self.phases.iter().any(|it| it.from != 0.0)
+        self.phases.iter().any(|it| it.from != 0.0 || it.to != 0.0)
     }
 }
 
@@ -244,6 +260,22 @@ fn commands(s: &Settings, style: &Style) -> Result<Vec<Command>, String> {
     Ok(commands.into_iter().filter(|it| it.weight != 0).collect())
 }
 
+/// What sets a key before the run.
+fn filling_command(
+    s: &Settings,
+    form: &Form,
+    style: &Style,
+    has_versions: bool,
+) -> Result<Command, String> {
+    match &s.fill_with {
+        Some(_) if has_versions => {
+            Err("fill-with: checks set the keys that they follow themselves".to_owned())
+        }
+        Some(text) => Command::parse(text, style).map_err(|it| format!("fill-with: {it}")),
+        None => Command::parse(&form.filling(), style),
+    }
+}
+
 fn waits_elsewhere(s: &Settings) -> Result<bool, String> {
     match s.wait_on.as_deref() {
         None | Some("same") => Ok(false),
@@ -255,7 +287,8 @@ fn waits_elsewhere(s: &Settings) -> Result<bool, String> {
     }
 }
 
-fn phases(s: &Settings, connections: u32) -> Result<Vec<Phase>, String> {
+/// The phases, and whether nothing but a count ends them.
+fn phases(s: &Settings, connections: u32) -> Result<(Vec<Phase>, bool), String> {
     let each = match s.rate_per.as_deref() {
         None | Some("all") => 1.0,
         Some("client") => f64::from(connections),
@@ -265,8 +298,13 @@ fn phases(s: &Settings, connections: u32) -> Result<Vec<Phase>, String> {
     };
     let mut phases = s.phases.iter().map(|it| Phase::parse(it, time));
     let mut phases: Vec<Phase> = phases.by_ref().collect::<Result<_, _>>()?;
+    let ends_by_count = s.count.is_some_and(|it| it != 0);
+    let is_timeless = ends_by_count && phases.is_empty() && s.duration.is_none();
     if phases.is_empty() {
-        let time = duration("duration", s.duration.as_deref().unwrap_or("10s"))?;
+        let time = match is_timeless {
+            true => TIME_MAX,
+            false => duration("duration", s.duration.as_deref().unwrap_or("10s"))?,
+        };
         if time.is_zero() {
             return Err("duration: 0 measures nothing".to_owned());
         }
@@ -282,7 +320,7 @@ fn phases(s: &Settings, connections: u32) -> Result<Vec<Phase>, String> {
     if TIME_MAX < whole {
         return Err("phases: more than a year in all is not accepted".to_owned());
     }
-    Ok(phases)
+    Ok((phases, is_timeless))
 }
 
 fn targets(s: &Settings) -> Result<Vec<String>, String> {
@@ -337,6 +375,29 @@ fn greeting(s: &Settings) -> Result<Vec<Vec<String>>, String> {
     Ok(greeting)
 }
 
+/// What is shown and trusted, if TLS is spoken. Reads files.
+fn tls(s: &Settings) -> Result<Option<TlsClient>, String> {
+    let named = [("cacert", &s.cacert), ("cert", &s.cert), ("key", &s.key)];
+    if !s.tls.unwrap_or(false) {
+        let alone = named.iter().find(|it| it.1.is_some());
+        return alone.map_or(Ok(None), |it| Err(format!("{}: it needs --tls", it.0)));
+    }
+    if s.cert.is_some() != s.key.is_some() {
+        return Err("cert: a certificate and its key go together".to_owned());
+    }
+    let path = |it: &Option<String>| it.clone().unwrap_or_default();
+    let files = TlsFiles {
+        cert: path(&s.cert),
+        key: path(&s.key),
+        ca_file: path(&s.cacert),
+        speaks_12: true,
+        speaks_13: true,
+        checks_name: true,
+        ..TlsFiles::default()
+    };
+    TlsClient::read_or_system(&files).map(Some).map_err(|it| format!("tls: {it}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -351,7 +412,7 @@ mod tests {
         assert_eq!(scenario.targets, ["127.0.0.1:6379"]);
         assert_eq!(scenario.commands.len(), 2);
         assert_eq!(scenario.duration(), Duration::from_secs(10));
-        assert!(!scenario.is_open() && scenario.greeting.is_empty());
+        assert!(!scenario.is_open() && scenario.greeting.words.is_empty());
     }
 
     #[test]
@@ -362,8 +423,16 @@ mod tests {
         assert!(refused("distribution = 'odd'").starts_with("distribution: write uniform"));
         assert!(refused("check = 'odd'").starts_with("check: unknown check"));
         assert!(refused("check = 'all'\nkeys = 3").starts_with("keys: 3 are too few"));
+        assert!(refused("check = 'tokens'").contains("needs --tokens"));
+        assert!(refused("check = 'no-lost-confirmed-write'").contains("needs --wait"));
         let lists = "check = 'all'\ncommands = ['LPUSH {key} {value}', 'GET {key}']";
         assert!(refused(lists).contains("cannot follow"));
+        for other in ["DEL {other}", "FLUSHALL", "SET {key} {value} NX", "NOSUCH"] {
+            let text = format!("check = 'all'\ncommands = ['GET {{key}}', '{other}']");
+            assert!(refused(&text).contains("cannot follow"), "{other}");
+        }
+        let reads = "check = 'all'\ncommands = ['GET {key}', 'EXPIRETIME {key}', 'PING']";
+        assert!(Scenario::new(Settings::read("a", reads).unwrap()).is_ok());
         let both = "check = 'all'\ncommands = ['INCR {key}', 'SET {key} {value}']";
         assert!(refused(both).contains("are of values of two kinds"));
         let both = "check = 'all'\ncommands = ['HSET {key} f {value}', 'GET {key}']";
@@ -379,14 +448,36 @@ mod tests {
         assert!(refused("warmup = '9999999h'").starts_with("warmup: 9999999h is too long"));
         assert!(refused("phases = ['ramp up']").starts_with("phase \"ramp up\""));
         assert!(refused("[[fault]]\nat = '1s'\nwhat = 'explode'").starts_with("fault: explode"));
+        assert!(refused("fill-with = 'SET {kye} 1'").starts_with("fill-with: command"));
+        assert!(refused("fill-with = 'SET {key} 1'\ncheck = 'all'").starts_with("fill-with:"));
+        assert_eq!(refused("cacert = 'a'"), "cacert: it needs --tls");
+        assert!(refused("tls = true\ncert = 'a'").starts_with("cert: a certificate and its key"));
+        assert!(refused("tls = true\ncacert = '/no/such'").starts_with("tls: /no/such: "));
         assert!(refused("user = 'u'").starts_with("user: a user needs"));
+    }
+
+    #[test]
+    fn all_within_a_list_means_the_same_as_all_alone() {
+        let of = |check: &str| {
+            let text = format!("check = '{check}'\nlevel = 'sticky'");
+            Scenario::new(Settings::read("a", &text).unwrap()).unwrap().checks
+        };
+        assert_eq!(of("all"), of("staleness, all"));
+        assert!(!of("all").linearizable && !of("all").tokens && of("all").staleness);
+    }
+
+    #[test]
+    fn a_count_without_a_duration_has_no_end_by_time() {
+        let of = |text: &str| Scenario::new(Settings::read("a", text).unwrap()).unwrap();
+        assert!(of("count = 5").is_timeless && of("count = 5").duration() == TIME_MAX);
+        assert!(!of("count = 5\nduration = '2s'").is_timeless && !of("count = 0").is_timeless);
     }
 
     #[test]
     fn a_greeting_is_what_the_settings_ask_for() {
         let text = "protocol = 3\nuser = 'u'\npassword = 'p'\ndatabase = 2\nlevel = 'bounded 5ms'";
         let scenario = Scenario::new(Settings::read("a", text).unwrap()).unwrap();
-        let told: Vec<String> = scenario.greeting.iter().map(|it| it.join(" ")).collect();
+        let told: Vec<String> = scenario.greeting.words.iter().map(|it| it.join(" ")).collect();
         assert_eq!(told, ["HELLO 3 AUTH u p", "SELECT 2", "PROXY CONSISTENCY bounded 5ms"]);
     }
 }

@@ -23,7 +23,7 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub read_from: Vec<String>,
     /// A command and its weight, like "95 GET {key}"; may be given more than once. Fields: {key},
-    /// {other}, {new}, {value}, {score}, {member}, {count}, {number}, {client}
+    /// {other}, {new}, {value}, {score}, {member}, {count}, {number}, {client}, {prefix}
     /// [default: "9 GET {key}" and "1 SET {key} {value}"]
     #[arg(long = "command", value_name = "WEIGHT COMMAND")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -46,6 +46,10 @@ pub struct Settings {
     /// Set each key once before the run [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub fill: Option<bool>,
+    /// What is sent for each key to fill, where no checks need a way of their own
+    /// [default: "SET {key} {value}"]
+    #[arg(long, value_name = "COMMAND")]
+    pub fill_with: Option<String>,
     /// Clients, each with a connection to the target and one to each --read-from [default: 50]
     #[arg(long, value_name = "N")]
     pub connections: Option<u32>,
@@ -63,14 +67,15 @@ pub struct Settings {
     #[arg(long, value_name = "all|client")]
     pub rate_per: Option<String>,
     /// A stretch of the run with a rate of its own: "ramp 1000..20000 5s", "step 5000 5s" or
-    /// "spike 50000 1s"; may be given more than once, and then stands for rate and duration
+    /// "spike 50000 1s"; may be given more than once, and then stands for rate and duration;
+    /// these as flags stand for the phases of a file
     #[arg(long = "phase", value_name = "PHASE")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub phases: Vec<String>,
     /// Time before anything is measured [default: 1s]
     #[arg(long, value_name = "TIME")]
     pub warmup: Option<String>,
-    /// Time that is measured [default: 10s]
+    /// Time that is measured [default: 10s; with --count no end by time]
     #[arg(long, value_name = "TIME")]
     pub duration: Option<String>,
     /// End after so many requests; 0 is no end by count [default: 0]
@@ -89,6 +94,18 @@ pub struct Settings {
     #[arg(long, value_name = "TEXT")]
     #[serde(skip_serializing)]
     pub password: Option<String>,
+    /// Speak TLS to all targets [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub tls: Option<bool>,
+    /// Trust the authorities in this file [default: those of the system]
+    #[arg(long, value_name = "FILE")]
+    pub cacert: Option<String>,
+    /// Show this certificate
+    #[arg(long, value_name = "FILE")]
+    pub cert: Option<String>,
+    /// The key of that certificate
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<String>,
     /// Database number [default: 0]
     #[arg(long, value_name = "N")]
     pub database: Option<u32>,
@@ -192,6 +209,9 @@ impl Settings {
         fn list<T>(above: Vec<T>, below: Vec<T>) -> Vec<T> {
             if above.is_empty() { below } else { above }
         }
+        // A rate or a time that is given stands for the phases below, as phases do for these.
+        let keeps_phases = self.rate.is_none() && self.duration.is_none();
+        let phases_below = if keeps_phases { below.phases } else { Vec::new() };
         Settings {
             name: self.name.or(below.name),
             about: self.about.or(below.about),
@@ -203,12 +223,13 @@ impl Settings {
             distribution: self.distribution.or(below.distribution),
             value_size: self.value_size.or(below.value_size),
             fill: self.fill.or(below.fill),
+            fill_with: self.fill_with.or(below.fill_with),
             connections: self.connections.or(below.connections),
             threads: self.threads.or(below.threads),
             depth: self.depth.or(below.depth),
             rate: self.rate.or(below.rate),
             rate_per: self.rate_per.or(below.rate_per),
-            phases: list(self.phases, below.phases),
+            phases: list(self.phases, phases_below),
             warmup: self.warmup.or(below.warmup),
             duration: self.duration.or(below.duration),
             count: self.count.or(below.count),
@@ -216,6 +237,10 @@ impl Settings {
             protocol: self.protocol.or(below.protocol),
             user: self.user.or(below.user),
             password: self.password.or(below.password),
+            tls: self.tls.or(below.tls),
+            cacert: self.cacert.or(below.cacert),
+            cert: self.cert.or(below.cert),
+            key: self.key.or(below.key),
             database: self.database.or(below.database),
             level: self.level.or(below.level),
             check: self.check.or(below.check),
@@ -247,5 +272,13 @@ mod tests {
         let flags = Settings { depth: Some(9), ..Settings::default() };
         let both = flags.over(file);
         assert_eq!((both.depth, both.keys, both.rate), (Some(9), Some(5), None));
+        let file = Settings::read("a", "phases = ['step 5 1s']\nkeys = 5").unwrap();
+        let rate = Settings { rate: Some(9), ..Settings::default() }.over(file.clone());
+        assert_eq!((rate.phases.len(), rate.rate, rate.keys), (0, Some(9), Some(5)));
+        let phases = vec!["step 7 1s".to_owned()];
+        let duration = Some("2s".to_owned());
+        let given = Settings { duration, phases: phases.clone(), ..Settings::default() };
+        assert_eq!(given.over(file.clone()).phases, phases);
+        assert_eq!(Settings::default().over(file).phases, ["step 5 1s"]);
     }
 }

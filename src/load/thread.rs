@@ -5,17 +5,18 @@ mod tokens;
 
 use super::check::Batch;
 use super::client::{Client, FILL, Lane, Pending};
+use super::connector::Connector;
 use super::form::Meaning;
 use super::interrupt::Interrupt;
 use super::keys::Keys;
-use super::measure::{Errors, Recorder, Second};
+use super::measure::{Errors, Recorder, Second, part_of_second};
 use super::mix::{Command, Maker, Subject};
 use super::pace::Schedule;
 use super::scenario::Scenario;
 use crate::base::random::Random;
 use crate::runtime::clock;
 use crate::runtime::poller::{Poller, Ready, sleep_precisely};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::sync::mpsc::SyncSender;
@@ -33,7 +34,7 @@ const GRACE_NS: u64 = 5 * SECOND_NS;
 const FILL_DEPTH: usize = 64;
 const FILL_BYTES: usize = 4 << 20;
 /// Keys that all clients write, where linearizability is checked: few, so that writes meet.
-const SHARED_KEYS: u64 = 16;
+pub const SHARED_KEYS: u64 = 16;
 /// One request of so many is about one of them.
 const SHARED_EVERY: u64 = 8;
 
@@ -87,8 +88,25 @@ pub enum Told {
 pub struct Ended {
     /// Errors by their first word.
     pub errors: Errors,
-    /// The open loop: how long before the end the last request was due that has been sent, in ns.
+    /// The open loop: requests that were due before the end and have not been sent.
+    pub not_sent: u64,
+    /// How long before the end the first of them was due, in ns.
     pub late_ns: u64,
+    /// For how long nothing had been answered when the time was over, in ns.
+    pub silent_ns: u64,
+    /// Targets to which a connection could not be made again.
+    pub away: BTreeSet<u16>,
+}
+
+/// A connection that is down.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Down {
+    /// Which lane.
+    at: usize,
+    /// When it is tried next; `None` while it is.
+    next: Option<u64>,
+    /// Whether it has been tried in vain.
+    has_failed: bool,
 }
 
 /// A thread's state.
@@ -108,8 +126,12 @@ pub struct Thread<'s> {
     /// The open loop: clients that can send, and when the next is due.
     free: VecDeque<u32>,
     schedule: Option<Schedule>,
-    /// Connections that are down, and when each is tried again.
-    down: Vec<(u64, usize)>,
+    /// The closed loop: clients that could send nothing, and when they try again.
+    resting: VecDeque<(u64, usize)>,
+    /// Connections that are down.
+    down: Vec<Down>,
+    /// Who connects again, by target; `None` while nobody was needed.
+    connectors: Vec<Option<Connector>>,
     events: Option<(SyncSender<Batch>, Batch)>,
     written: u64,
     /// Where INCR is checked: to what it has counted each key.
@@ -120,7 +142,10 @@ pub struct Thread<'s> {
     scratch: Vec<u8>,
     measured_from: u64,
     ends_at: u64,
-    is_ending: bool,
+    /// When it began to end; the greatest number before.
+    ended_at: u64,
+    /// When something was answered last, before the end.
+    answered_at: u64,
     /// Why a key could not be set.
     refused: Option<String>,
     tell: SyncSender<Told>,
@@ -172,7 +197,9 @@ impl<'s> Thread<'s> {
             weights: sum,
             free: VecDeque::new(),
             schedule: None,
+            resting: VecDeque::new(),
             down: Vec::new(),
+            connectors: scenario.targets.iter().map(|_| None).collect(),
             events: events.map(|it| (it, Batch::default())),
             written: 0,
             counted: HashMap::new(),
@@ -181,7 +208,8 @@ impl<'s> Thread<'s> {
             scratch: Vec::with_capacity(READ_BYTES),
             measured_from: u64::MAX,
             ends_at: u64::MAX,
-            is_ending: false,
+            ended_at: u64::MAX,
+            answered_at: 0,
             refused: None,
             tell,
         })
@@ -222,7 +250,7 @@ impl<'s> Thread<'s> {
     /// Each client sets the keys that it owns.
     fn fill(&mut self) -> Result<(), String> {
         let (all, keys) = (u64::from(self.scenario.connections), self.scenario.keys);
-        let set = Command::parse(&self.scenario.form.filling(), &self.scenario.style)?;
+        let set = &self.scenario.filling;
         let depth = (FILL_BYTES / self.scenario.style.sizes.most().max(1)).clamp(1, FILL_DEPTH);
         let mut next: Vec<u64> =
             (0..self.clients.len()).map(|it| u64::from(self.first_client) + it as u64).collect();
@@ -239,7 +267,7 @@ impl<'s> Thread<'s> {
                     if keys <= *next {
                         break;
                     }
-                    self.send(at, FILL, &set, *next, now, now);
+                    self.send(at, FILL, set, *next, now, now);
                     *next += all;
                 }
             }
@@ -255,8 +283,9 @@ impl<'s> Thread<'s> {
             if self.shared.interrupt.is_asked() {
                 return Err("interrupted while keys were set".to_owned());
             }
-            if self.down.len() == self.lanes.len() {
-                return Err("all connections were lost while keys were set".to_owned());
+            if let Some(down) = self.down.first() {
+                let target = &self.scenario.targets[usize::from(self.lanes[down.at].target)];
+                return Err(format!("{target}: a connection was lost while keys were set"));
             }
         }
     }
@@ -286,10 +315,15 @@ impl<'s> Thread<'s> {
                 self.hand_over();
                 next_hand_over = now + HAND_OVER_NS;
             }
-            self.is_ending |= self.ends_at <= now
+            let is_over = self.ends_at <= now
                 || self.shared.is_stopped.load(Relaxed)
                 || self.shared.interrupt.is_asked();
-            if self.is_ending {
+            if is_over && !self.is_ending() {
+                // What became due while this thread slept.
+                self.send_due(now);
+                self.begin_to_end(now);
+            }
+            if self.is_ending() {
                 let is_idle = self.clients.iter().all(|it| it.under_way == 0);
                 let waits = self.lanes.iter().any(|it| !it.pending.is_empty());
                 if is_idle && !waits || self.ends_at.min(now) + GRACE_NS <= now {
@@ -301,13 +335,17 @@ impl<'s> Thread<'s> {
             self.flush()?;
             self.wait(sleep)?;
             if !self.down.is_empty() {
-                self.reconnect();
+                self.reconnect()?;
             }
+            self.wake_resting();
         }
     }
 
     fn tell_second(&mut self, number: u32) {
-        let _ = self.tell.send(Told::Second(self.recorder.take(number)));
+        // A second that goes on when the run ends was not a whole one.
+        let from = self.measured_from + u64::from(number) * SECOND_NS;
+        let length = part_of_second(from, self.now().min(self.ends_at));
+        let _ = self.tell.send(Told::Second(self.recorder.take(number, length)));
     }
 
     fn hand_over(&mut self) {
@@ -326,21 +364,38 @@ impl<'s> Thread<'s> {
             self.give_up_unconfirmed(at);
         }
         self.hand_over();
-        let (errors, late_ns) = (std::mem::take(&mut self.recorder.errors), self.late_ns());
-        let _ = self.tell.send(Told::Ended(Ended { errors, late_ns }));
+        let errors = std::mem::take(&mut self.recorder.errors);
+        let (not_sent, late_ns) = self.not_sent();
+        let silent_ns = self.ended_at.saturating_sub(self.answered_at.max(self.measured_from));
+        let away = self.down.iter().filter(|it| it.has_failed);
+        let away = away.map(|it| self.lanes[it.at].target).collect();
+        let ended = Ended { errors, not_sent, late_ns, silent_ns, away };
+        let _ = self.tell.send(Told::Ended(ended));
     }
 
-    /// How long before the end the next request would have been due.
-    fn late_ns(&mut self) -> u64 {
+    fn is_ending(&self) -> bool {
+        self.ended_at != u64::MAX
+    }
+
+    /// Nothing more is sent from now on.
+    fn begin_to_end(&mut self, now: u64) {
+        self.ended_at = self.ended_at.min(now).min(self.ends_at);
+    }
+
+    /// How many requests were due before the end and have not been sent, and how long before it the
+    /// first of them was. Where their count ends the run nothing more is due.
+    fn not_sent(&mut self) -> (u64, u64) {
         let begin = self.measured_from - self.scenario.warmup.as_nanos() as u64;
-        let has_time_ended = self.ends_at <= self.now();
-        let Some(schedule) = self.schedule.as_mut().filter(|_| has_time_ended) else { return 0 };
-        schedule.next_due().map_or(0, |it| self.ends_at.saturating_sub(begin + it))
+        let has_left = self.scenario.count == 0 || 0 < self.shared.left.load(Relaxed);
+        let end = self.ended_at.saturating_sub(begin);
+        let Some(schedule) = self.schedule.as_mut().filter(|_| has_left) else { return (0, 0) };
+        let first = schedule.next_due().filter(|it| *it < end);
+        first.map_or((0, 0), |it| (schedule.left_before(end), end - it))
     }
 
     /// Sends what is due in the open loop. Answers how long to sleep at most.
     fn send_due(&mut self, now: u64) -> Duration {
-        if self.is_ending {
+        if self.is_ending() {
             return SLEEP_MAX;
         }
         let Some(mut schedule) = self.schedule.take() else { return SLEEP_MAX };
@@ -353,14 +408,12 @@ impl<'s> Thread<'s> {
                 break;
             }
             let Some(client) = self.free.pop_front() else { break };
-            if self.clients[client as usize].down != 0 {
-                // It comes back with its connections.
-                continue;
-            }
             if !self.may_send(now) {
                 break;
             }
-            self.send_next(client as usize, due, now);
+            if !self.send_next(client as usize, due, now) {
+                self.free.push_back(client);
+            }
             schedule.advance();
         }
         self.schedule = Some(schedule);
@@ -373,25 +426,15 @@ impl<'s> Thread<'s> {
             return true;
         }
         let may = 0 < self.shared.left.fetch_sub(1, Relaxed);
-        self.is_ending |= !may;
+        if !may {
+            self.begin_to_end(now);
+        }
         may
     }
 
-    /// A client in the closed loop sends its next requests.
-    fn refill(&mut self, client: usize, now: u64) {
-        if self.is_ending || self.clients[client].down != 0 {
-            return;
-        }
-        for _ in 0..self.scenario.depth {
-            if !self.may_send(now) {
-                return;
-            }
-            self.send_next(client, now, now);
-        }
-    }
-
+    /// A client's next request. False if the connection for it is down, which is an error.
     #[inline]
-    fn send_next(&mut self, client: usize, intended: u64, now: u64) {
+    fn send_next(&mut self, client: usize, intended: u64, now: u64) -> bool {
         let scenario = self.scenario;
         let command = match scenario.commands.len() {
             1 => 0,
@@ -402,7 +445,7 @@ impl<'s> Thread<'s> {
         };
         let it = &scenario.commands[command];
         let key = self.key_for(client, it);
-        self.send(client, command as u16, it, key, intended, now);
+        self.send(client, command as u16, it, key, intended, now)
     }
 
     fn key_for(&mut self, client: usize, command: &Command) -> u64 {
@@ -435,7 +478,7 @@ impl<'s> Thread<'s> {
         key: u64,
         intended: u64,
         began: u64,
-    ) {
+    ) -> bool {
         let targets = self.scenario.targets.len();
         let mut target = 0;
         if command.is_read && targets != 1 {
@@ -444,6 +487,13 @@ impl<'s> Thread<'s> {
             *next = if target + 1 == targets { 0 } else { *next + 1 };
         }
         let at = client * self.scenario.lanes() + target;
+        if self.lanes[at].socket.is_none() {
+            if self.measured_from <= began {
+                let address = &self.scenario.targets[target];
+                self.recorder.record_error(&format!("no connection to {address}"));
+            }
+            return false;
+        }
         self.written += 1;
         // Numbers of all threads, each once.
         let version = self.written * u64::from(self.scenario.threads) + u64::from(self.number);
@@ -460,6 +510,7 @@ impl<'s> Thread<'s> {
         if self.touched.last() != Some(&at) {
             self.touched.push(at);
         }
+        true
     }
 
     fn flush(&mut self) -> Result<(), String> {

@@ -155,6 +155,21 @@ impl Stream {
     }
 }
 
+/// A socket that does not block, connected to the first address of `host:port` that accepts.
+fn connect_tcp(address: &str, within: Duration) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(ErrorKind::NotFound, "no such address");
+    for address in address.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, within) {
+            Ok(socket) => {
+                socket.set_nonblocking(true)?;
+                return Ok(socket);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
 impl Socket {
     /// Connects to `host:port`, or to a path with a `/` in it, within this time for each address.
     /// The calling thread waits.
@@ -164,17 +179,14 @@ impl Socket {
             socket.set_nonblocking(true)?;
             return Ok(Socket::Unix(socket));
         }
-        let mut last = io::Error::new(ErrorKind::NotFound, "no such address");
-        for address in address.to_socket_addrs()? {
-            match TcpStream::connect_timeout(&address, within) {
-                Ok(socket) => {
-                    socket.set_nonblocking(true)?;
-                    return Socket::tcp(socket);
-                }
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
+        Socket::tcp(connect_tcp(address, within)?)
+    }
+
+    /// The same to `host:port`, where TLS is spoken: before its handshake; see [`Socket::shake`].
+    pub fn connect_tls(address: &str, within: Duration, tls: &TlsClient) -> io::Result<Socket> {
+        let host = address.rsplit_once(':').map_or(address, |it| it.0);
+        let socket = connect_tcp(address, within)?;
+        Socket::to_server(socket, tls, host.trim_matches(['[', ']']))
     }
 
     /// As [`Socket::try_read`], into the room behind `bytes`, which is not cleared before.
@@ -198,7 +210,7 @@ impl Socket {
     }
 
     /// Goes on with the handshake of TLS, without waiting.
-    pub(super) fn shake(&self) -> io::Result<Handshake> {
+    pub fn shake(&self) -> io::Result<Handshake> {
         match self {
             Socket::Tls(it) => it.shake(),
             Socket::Tcp(_) | Socket::Unix(_) => Ok(Handshake::Done),

@@ -1,6 +1,8 @@
 //! `entourage load`: its scenarios run clean against ours, it finds what replicas of Redis do not
 //! promise, and its exit codes and files are what the guide says.
 
+mod odd;
+
 use crate::support::{Server, info_field, until};
 use std::fs;
 use std::path::PathBuf;

@@ -37,6 +37,8 @@ pub struct Checker {
     authoritative: Option<Vec<u16>>,
     /// Whether reads at all targets show that a confirmed write is lost.
     is_confirmed_everywhere: bool,
+    /// Keys below it are written by all clients.
+    shared_below: u64,
 }
 
 impl Checker {
@@ -55,6 +57,7 @@ impl Checker {
             findings: Findings::new(),
             authoritative: None,
             is_confirmed_everywhere: false,
+            shared_below: 0,
         }
     }
 
@@ -68,6 +71,13 @@ impl Checker {
     /// Lets reads at all targets show that a confirmed write is lost: what is confirmed is at each.
     pub fn confirmed_everywhere(mut self) -> Checker {
         self.is_confirmed_everywhere = true;
+        self
+    }
+
+    /// Lets no read of keys below this one count as stale: all clients write these at once, so that
+    /// their versions say nothing of the order of their writes.
+    pub fn shared_below(mut self, key: u64) -> Checker {
+        self.shared_below = key;
         self
     }
 
@@ -205,7 +215,7 @@ impl Checker {
         if is_authoritative || is_confirmed_everywhere {
             lost::judge_confirmed(&reading, checks, findings);
         }
-        if checks.staleness {
+        if checks.staleness && self.shared_below <= read.key {
             staleness.learn(&reading);
         }
         sessions.remember(&read, key);

@@ -18,6 +18,8 @@ pub struct Reading<'a> {
     /// The version read has a place among the key's other versions. One without an answer has not:
     /// it may have happened after newer ones.
     is_ordered: bool,
+    /// Its write has been seen, or forgotten since; or there was no value.
+    is_settled: bool,
 }
 
 impl<'a> Reading<'a> {
@@ -34,7 +36,14 @@ impl<'a> Reading<'a> {
             // Whether that write has an answer decides later.
             Some(Known::NotWritten) | None => (None, true),
         };
-        Reading { read, key, recent, writer, is_ordered }
+        let is_settled = !matches!(known, Some(Known::NotWritten));
+        Reading { read, key, recent, writer, is_ordered, is_settled }
+    }
+
+    /// Whether the read certainly saw something older than this version. Where the write of what it
+    /// saw has no answer yet this is not certain: that write may turn out to have none at all.
+    pub fn certainly_misses(&self, version: u64) -> bool {
+        self.is_settled && self.misses(version)
     }
 
     /// Whether the read saw something older than this version.

@@ -56,7 +56,7 @@ impl Staleness {
 
     /// Takes a read in: it is stale if a newer version had been acknowledged when it began.
     pub(super) fn learn(&mut self, reading: &Reading<'_>) {
-        let missed = reading.newest_acked().filter(|it| reading.misses(it.version));
+        let missed = reading.newest_acked().filter(|it| reading.certainly_misses(it.version));
         let count = self.of_target(reading.read.target);
         count.1 += 1;
         count.2 += u64::from(missed.is_some());

@@ -95,6 +95,27 @@ fn who_was_given_a_token_must_see_what_it_stands_for() {
 }
 
 #[test]
+fn only_what_is_certain_counts_as_stale() {
+    let found = |shared_below: u64, events: &[Event]| {
+        let checks = Checks::parse("staleness").unwrap();
+        let mut checker = Checker::new(checks, 8).shared_below(shared_below);
+        events.iter().for_each(|it| checker.observe(*it));
+        let staleness = checker.finish().staleness.unwrap();
+        (staleness.reads(), staleness.stale())
+    };
+    let old = [write(1, 5, 1, 1, 2), write(1, 5, 2, 3, 4), read(2, 5, 1, 5, 6)];
+    assert_eq!(found(0, &old), (1, 1));
+    assert_eq!(found(5, &old), (1, 1));
+    // All clients write it: another's write may have come between.
+    assert_eq!(found(6, &old), (0, 0));
+    // Version 1 has no answer yet when it is seen: perhaps it came late.
+    let late = [write(1, 5, 2, 3, 4), read(2, 5, 1, 5, 6), write(1, 5, 1, 1, 900)];
+    assert_eq!(found(0, &late), (1, 0));
+    let unanswered = [unanswered(write(1, 5, 1, 1, 1)), write(1, 5, 2, 3, 4), read(2, 5, 1, 5, 6)];
+    assert_eq!(found(0, &unanswered), (1, 0));
+}
+
+#[test]
 fn a_client_must_see_its_own_write() {
     let events = [write(1, 5, 1, 1, 2), write(1, 5, 2, 3, 4), read(1, 5, 1, 5, 6)];
     contradict(CheckName::ReadYourWrites, &events);

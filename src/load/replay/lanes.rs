@@ -1,6 +1,7 @@
 //! The connections of a replay, one for each recorded client while there are enough.
 
 use crate::load::client::{Lane, Pending};
+use crate::load::connector::Connector;
 use crate::load::measure::{Class, Recorder};
 use crate::load::repeat::Repeated;
 use crate::load::scenario::Scenario;
@@ -14,7 +15,6 @@ use std::time::Duration;
 
 const READ_BYTES: usize = 64 << 10;
 const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
-const RECONNECT_PATIENCE: Duration = Duration::from_millis(500);
 const RECONNECT_NS: u64 = 50_000_000;
 /// Recorded clients whose connection is known; of more, each command finds one by its name.
 const CLIENTS_MAX: usize = 1_000_000;
@@ -44,6 +44,8 @@ pub struct Lanes {
     all: Vec<Replayed>,
     of_client: HashMap<String, usize>,
     poller: Poller,
+    /// Who connects again; `None` while nobody was needed.
+    connector: Option<Connector>,
     ready: Vec<Ready>,
     depth: usize,
     database: u32,
@@ -69,8 +71,18 @@ impl Lanes {
             all.push(Replayed { lane, database, ahead: VecDeque::new(), down: None });
         }
         let (of_client, ready, depth) = (HashMap::new(), Vec::new(), scenario.depth as usize);
-        let (clients, ahead_bytes, active) = (0, 0, 0);
-        Ok(Lanes { all, of_client, poller, ready, depth, database, clients, ahead_bytes, active })
+        Ok(Lanes {
+            all,
+            of_client,
+            poller,
+            connector: None,
+            ready,
+            depth,
+            database,
+            clients: 0,
+            ahead_bytes: 0,
+            active: 0,
+        })
     }
 
     /// Gives a client's requests to its connection; `numbers` are those of the commands' names.
@@ -153,19 +165,26 @@ impl Lanes {
         Ok(())
     }
 
-    /// Connects again what is down, when its time has come.
-    pub fn reconnect(&mut self, scenario: &Scenario, now: u64) {
-        for (number, at) in self.all.iter_mut().enumerate() {
-            if at.down.is_none_or(|it| now < it) {
-                continue;
+    /// Has connected again what is down, when its time has come.
+    pub fn reconnect(&mut self, scenario: &Scenario, now: u64) -> Result<(), String> {
+        let is_due = |it: &(usize, &mut Replayed)| it.1.down.is_some_and(|it| it <= now);
+        for (number, at) in self.all.iter_mut().enumerate().filter(is_due) {
+            // Until it is made, or not.
+            at.down = Some(u64::MAX);
+            if self.connector.is_none() {
+                let (address, greeting) = (&scenario.targets[0], &scenario.greeting);
+                self.connector = Some(Connector::new(address, greeting, 0)?);
             }
-            let (address, greeting) = (&scenario.targets[0], &scenario.greeting);
-            let lane = Lane::connect(address, greeting, number as u32, 0, RECONNECT_PATIENCE);
-            match lane.ok().filter(|it| it.watch(&self.poller, number).is_ok()) {
+            self.connector.iter().for_each(|it| it.ask(number, number as u32));
+        }
+        while let Some((number, lane)) = self.connector.as_ref().and_then(Connector::take) {
+            let at = &mut self.all[number];
+            match lane.filter(|it| it.watch(&self.poller, number).is_ok()) {
                 Some(lane) => (at.lane, at.down) = (lane, None),
                 None => at.down = Some(now + RECONNECT_NS),
             }
         }
+        Ok(())
     }
 
     /// What is not answered by now will not be.

@@ -18,8 +18,9 @@ impl Log {
         Log { is_kept, bytes: Vec::new() }
     }
 
-    /// Adds one second: a histogram for each command of each thread and target, tagged with them.
-    pub fn add(&mut self, number: u32, seconds: &[Second], scenario: &Scenario) {
+    /// Adds one second, which was so long: a histogram for each command of each thread and target,
+    /// tagged with them.
+    pub fn add(&mut self, number: u32, length: Duration, seconds: &[Second], scenario: &Scenario) {
         if !self.is_kept {
             return;
         }
@@ -35,8 +36,7 @@ impl Log {
             let command = scenario.commands.get(usize::from(class.command));
             let name = command.map_or("WAIT", |it| &it.name);
             let tag = format!("{name}@{}", class.target);
-            let _ =
-                writer.write_histogram(histogram, begin, Duration::from_secs(1), Tag::new(&tag));
+            let _ = writer.write_histogram(histogram, begin, length, Tag::new(&tag));
         }
         drop(writer);
         // Each writer begins with a head; only the first is one of the log.
@@ -65,9 +65,10 @@ mod tests {
     fn what_is_written_can_be_read() {
         let scenario = Scenario::new(Settings::default()).unwrap();
         let (mut log, mut recorder) = (Log::new(true), Recorder::new(2, 1));
+        let half = Duration::from_millis(500);
         for second in 0..3 {
             recorder.record(Class { command: 0, target: 0 }, 1_000_000);
-            log.add(second, &[recorder.take(second)], &scenario);
+            log.add(second, half, &[recorder.take(second, half)], &scenario);
         }
         let bytes = log.into_bytes();
         let all: Result<Vec<_>, _> = IntervalLogIterator::new(&bytes).collect();

@@ -217,7 +217,7 @@ pub fn throughput(totals: &Totals) -> Vec<Series> {
         name: name.to_owned(),
         points: totals.points.iter().map(|it| (middle(it), value(it))).collect(),
     };
-    vec![line("answered", |it| it.count as f64), line("errors", |it| it.errors as f64)]
+    vec![line("answered", Point::rate), line("errors", |it| it.errors as f64 / it.length)]
 }
 
 /// Latencies over time, in ms.
@@ -236,7 +236,7 @@ pub fn latencies(totals: &Totals) -> Vec<Series> {
 
 /// What is counted in a second stands in its middle.
 fn middle(point: &Point) -> f64 {
-    f64::from(point.second) + 0.5
+    f64::from(point.second) + point.length.min(1.0) / 2.0
 }
 
 fn last(series: &[Series], of: fn(&(f64, f64)) -> f64) -> f64 {

@@ -26,6 +26,7 @@ pub fn summary(scenario: &Scenario, outcome: &Outcome, comparison: Option<&Compa
             });
         });
         it.name("seconds").number(seconds);
+        it.name("not_sent").number(outcome.not_sent);
         it.name("own_cpu_seconds").number(outcome.cpu_s);
         it.name("all").object(|it| latencies(it, &outcome.totals.all, seconds));
         it.name("commands").array(&outcome.totals.classes, |it, (class, histogram)| {
@@ -52,15 +53,7 @@ pub fn summary(scenario: &Scenario, outcome: &Outcome, comparison: Option<&Compa
                 });
             });
         });
-        it.name("errors").object(|it| {
-            let errors = outcome.totals.errors.0.iter();
-            errors.for_each(|(word, of)| it.name(word).number(of.count));
-        });
-        it.name("error_examples").array(outcome.totals.errors.0.values(), |it, of| {
-            it.string(&of.example);
-        });
-        it.name("notes").array(&outcome.notes, |it, note| it.string(note));
-        it.name("shortcomings").array(&outcome.shortcomings, |it, why| it.string(why));
+        wrongs(it, outcome);
         if let Some(served) = &outcome.served {
             it.name("reads_by_member").object(|it| {
                 served.reads.iter().for_each(|(member, reads)| it.name(member).number(reads));
@@ -78,9 +71,14 @@ pub fn summary(scenario: &Scenario, outcome: &Outcome, comparison: Option<&Compa
         if let Some(comparison) = comparison {
             it.name("comparison").object(|it| {
                 it.name("with").string(&comparison.other);
-                it.name("seconds").number(comparison.other_seconds);
-                let seconds = comparison.other_seconds;
-                it.name("all").object(|it| latencies(it, &comparison.other_all, seconds));
+                let theirs = &comparison.theirs;
+                let seconds = theirs.time.as_secs_f64();
+                it.name("seconds").number(seconds);
+                it.name("all").object(|it| latencies(it, &theirs.totals.all, seconds));
+                wrongs(it, theirs);
+                checks(it, theirs);
+                it.name("pairs").number(comparison.pairs);
+                it.name("pairs_left_out").number(comparison.pairs_without);
                 it.name("rows").array(&comparison.rows, |it, row| {
                     it.object(|it| {
                         it.name("what").string(row.what);
@@ -115,12 +113,25 @@ fn latencies(json: &mut Json, histogram: &Histogram<u64>, seconds: f64) {
 
 fn of(json: &mut Json, point: &Point) {
     json.name("second").number(point.second);
+    json.name("seconds").number(point.length);
     json.name("requests").number(point.count);
     json.name("errors").number(point.errors);
     json.name("p50_ns").number(point.p50);
     json.name("p99_ns").number(point.p99);
     json.name("p99.9_ns").number(point.p999);
     json.name("max_ns").number(point.max);
+}
+
+fn wrongs(json: &mut Json, outcome: &Outcome) {
+    json.name("errors").object(|it| {
+        let errors = outcome.totals.errors.0.iter();
+        errors.for_each(|(word, of)| it.name(word).number(of.count));
+    });
+    json.name("error_examples").array(outcome.totals.errors.0.values(), |it, of| {
+        it.string(&of.example);
+    });
+    json.name("notes").array(&outcome.notes, |it, note| it.string(note));
+    json.name("shortcomings").array(&outcome.shortcomings, |it, why| it.string(why));
 }
 
 fn checks(json: &mut Json, outcome: &Outcome) {

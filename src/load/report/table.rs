@@ -1,5 +1,6 @@
 //! Results as a table.
 
+use crate::load::measure::Errors;
 use crate::load::outcome::Outcome;
 use crate::load::scenario::Scenario;
 use hdrhistogram::Histogram;
@@ -43,17 +44,37 @@ pub fn table(scenario: &Scenario, outcome: &Outcome) -> String {
             .map_or_else(String::new, |it| format!(" ({:.2} % at replicas)", it * 100.0));
         line(format!("reads by member, warm-up included: {each}{share}"));
     }
-    if totals.errors.count() != 0 {
-        let each = totals.errors.0.iter().map(|(word, it)| format!("{word} {}", it.count));
-        line(format!("errors: {}", each.collect::<Vec<_>>().join(", ")));
-        let says_more = totals.errors.0.iter().filter(|(word, it)| **word != it.example);
-        says_more.for_each(|(_, it)| line(format!("  such as: {}", it.example)));
+    if outcome.not_sent != 0 {
+        line(format!(
+            "due, not sent: {} (their latencies are not among those above)",
+            outcome.not_sent
+        ));
     }
+    errors(&totals.errors).into_iter().for_each(&mut line);
     for it in &outcome.faults {
         line(format!("fault at {:.3} s: {}: {}", it.at as f64 / 1e9, it.what, it.answer));
     }
     outcome.notes.iter().for_each(|it| line(format!("note: {it}")));
     out + &checks(outcome)
+}
+
+/// What went wrong, and what the checks say.
+pub fn wrongs(outcome: &Outcome) -> String {
+    let errors = errors(&outcome.totals.errors).into_iter();
+    let notes = outcome.notes.iter().map(|it| format!("note: {it}"));
+    let lines: Vec<String> = errors.chain(notes).collect();
+    lines.join("\n") + &checks(outcome)
+}
+
+fn errors(errors: &Errors) -> Vec<String> {
+    if errors.count() == 0 {
+        return Vec::new();
+    }
+    let each = errors.0.iter().map(|(word, it)| format!("{word} {}", it.count));
+    let all = format!("errors: {}", each.collect::<Vec<_>>().join(", "));
+    let says_more = errors.0.iter().filter(|(word, it)| **word != it.example);
+    let examples = says_more.map(|(_, it)| format!("  such as: {}", it.example));
+    [all].into_iter().chain(examples).collect()
 }
 
 fn row(name: &str, histogram: &Histogram<u64>, seconds: f64) -> String {

@@ -1,18 +1,18 @@
 //! What a thread does with what comes: replies, and connections that are lost.
 
-use super::{READ_BYTES, Thread};
+use super::{Down, READ_BYTES, Thread};
 use crate::load::check::{Event, ReadEvent, WriteEvent};
 use crate::load::client::{ATLEAST, FILL, Lane, Pending, TOKEN};
+use crate::load::connector::Connector;
 use crate::load::form::{Form, Meaning};
 use crate::load::measure::Class;
 use crate::load::skim::{Skimmed, skim};
 use crate::resp::ReplyScanner;
 use std::io::ErrorKind;
-use std::time::Duration;
 
 const RECONNECT_NS: u64 = 50_000_000;
-/// Nothing else happens meanwhile on this thread.
-const RECONNECT_PATIENCE: Duration = Duration::from_millis(500);
+/// A client that can send nothing tries again this much later.
+const REST_NS: u64 = 20_000_000;
 const LOST: &str = "connection lost";
 const UNCONFIRMED: &str = "WAIT came short";
 
@@ -85,6 +85,9 @@ impl Thread<'_> {
             self.settle(at, &pending, reply.1, now);
         }
         self.lanes[at].scanner = scanner;
+        if taken != 0 && !self.is_ending() {
+            self.answered_at = now;
+        }
         if self.scenario.waits_elsewhere && !self.lanes[at].unconfirmed.is_empty() {
             self.confirm_elsewhere(at, now);
         }
@@ -180,6 +183,7 @@ impl Thread<'_> {
 
     fn observe(&mut self, at: usize, pending: &Pending, reply: Skimmed<'_>, now: u64) {
         let meaning = match self.scenario.commands.get(usize::from(pending.command)) {
+            Some(it) if it.is_nil_unwritten && reply == Skimmed::Null => return,
             Some(command) => command.meaning,
             None => Meaning::Write,
         };
@@ -216,7 +220,7 @@ impl Thread<'_> {
         let client = at / self.scenario.lanes();
         let it = &mut self.clients[client];
         it.under_way -= 1;
-        if self.schedule.is_some() && it.down == 0 {
+        if self.schedule.is_some() {
             self.free.push_back(client as u32);
         }
     }
@@ -271,40 +275,85 @@ impl Thread<'_> {
             return;
         }
         let pending = self.lanes[at].lose();
-        self.clients[at / self.scenario.lanes()].down += 1;
         pending.iter().for_each(|it| self.give_up(at, it));
         self.give_up_unconfirmed(at);
-        self.down.push((self.now() + RECONNECT_NS, at));
+        let now = self.now();
+        self.down.push(Down { at, next: Some(now + RECONNECT_NS), has_failed: false });
+        let client = at / self.scenario.lanes();
+        if self.schedule.is_none() && self.clients[client].under_way == 0 && self.has_begun() {
+            self.rest(client, now);
+        }
     }
 
-    /// Connects again where it is time.
-    pub(super) fn reconnect(&mut self) {
-        let now = self.now();
-        let Some(place) = self.down.iter().position(|it| it.0 <= now) else { return };
-        let (_, at) = self.down.swap_remove(place);
-        let (client, target) = (self.lanes[at].client, self.lanes[at].target);
-        let address = &self.scenario.targets[usize::from(target)];
-        let greeting = &self.scenario.greeting;
-        let lane = Lane::connect(address, greeting, client, target, RECONNECT_PATIENCE);
-        let lane = lane.ok().filter(|it| it.watch(&self.poller, at).is_ok());
-        let Some(lane) = lane else {
-            return self.down.push((self.now() + RECONNECT_NS, at));
-        };
-        self.lanes[at] = lane;
-        let client = at / self.scenario.lanes();
-        self.clients[client].down -= 1;
-        if self.clients[client].down != 0 {
+    /// A client in the closed loop sends its next requests.
+    pub(super) fn refill(&mut self, client: usize, now: u64) {
+        if self.is_ending() {
             return;
         }
-        if self.schedule.is_none() {
-            if self.clients[client].under_way == 0 && self.has_begun() {
+        let (mut sent, mut unsent) = (0, 0);
+        // One that meets a connection that is down is an error; another server may be there.
+        while sent < self.scenario.depth && unsent <= self.scenario.targets.len() {
+            if !self.may_send(now) {
+                return;
+            }
+            match self.send_next(client, now, now) {
+                true => sent += 1,
+                false => unsent += 1,
+            }
+        }
+        if sent == 0 {
+            self.rest(client, now + REST_NS);
+        }
+    }
+
+    /// A client in the closed loop tries again then.
+    fn rest(&mut self, client: usize, until: u64) {
+        if !std::mem::replace(&mut self.clients[client].is_resting, true) {
+            self.resting.push_back((until, client));
+        }
+    }
+
+    /// Clients in the closed loop that could send nothing try again.
+    pub(super) fn wake_resting(&mut self) {
+        let now = self.now();
+        while let Some((_, client)) = self.resting.front().copied().filter(|it| it.0 <= now) {
+            self.resting.pop_front();
+            self.clients[client].is_resting = false;
+            if self.clients[client].under_way == 0 {
                 self.refill(client, now);
             }
-            return;
         }
-        // What it had in the queue of the free was thrown away while it was down.
-        self.free.retain(|it| *it as usize != client);
-        let room = self.scenario.depth.saturating_sub(self.clients[client].under_way);
-        (0..room).for_each(|_| self.free.push_back(client as u32));
+    }
+
+    /// Has connections made again where it is time, and takes those that are there.
+    pub(super) fn reconnect(&mut self) -> Result<(), String> {
+        let now = self.now();
+        let is_due = |it: &&mut Down| it.next.is_some_and(|it| it <= now);
+        for down in self.down.iter_mut().filter(is_due) {
+            down.next = None;
+            let Lane { client, target, .. } = self.lanes[down.at];
+            let connector = &mut self.connectors[usize::from(target)];
+            if connector.is_none() {
+                let address = &self.scenario.targets[usize::from(target)];
+                *connector = Some(Connector::new(address, &self.scenario.greeting, target)?);
+            }
+            connector.iter().for_each(|it| it.ask(down.at, client));
+        }
+        for connector in self.connectors.iter().flatten() {
+            while let Some((at, lane)) = connector.take() {
+                let Some(place) = self.down.iter().position(|it| it.at == at) else { continue };
+                match lane.filter(|it| it.watch(&self.poller, at).is_ok()) {
+                    Some(lane) => {
+                        self.lanes[at] = lane;
+                        self.down.swap_remove(place);
+                    }
+                    None => {
+                        let next = Some(now + RECONNECT_NS);
+                        self.down[place] = Down { at, next, has_failed: true };
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 }

@@ -31,7 +31,7 @@ pub struct TlsServer {
 }
 
 /// What is shown to servers, and asked of them.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct TlsClient {
     config: Arc<ClientConfig>,
     name: String,
@@ -111,8 +111,20 @@ impl TlsServer {
 impl TlsClient {
     /// Reads what an operator has named. Reads files.
     pub fn read(files: &TlsFiles) -> Result<TlsClient, String> {
+        TlsClient::that_trusts(files.roots("to trust servers")?, files)
+    }
+
+    /// The same, and trusts this system's authorities where none are named. Reads files.
+    pub fn read_or_system(files: &TlsFiles) -> Result<TlsClient, String> {
+        if !files.ca_file.is_empty() || !files.ca_dir.is_empty() {
+            return TlsClient::read(files);
+        }
+        let roots = roots_of_system().map_err(|it| it.to_string())?;
+        TlsClient::that_trusts(Arc::new(roots), files)
+    }
+
+    fn that_trusts(roots: Arc<RootCertStore>, files: &TlsFiles) -> Result<TlsClient, String> {
         let provider = provider();
-        let roots = files.roots("to trust servers")?;
         let verifier =
             WebPkiServerVerifier::builder_with_provider(roots.clone(), provider.clone()).build();
         let verifier = verifier.map_err(|it| it.to_string())?;
@@ -155,6 +167,16 @@ impl TlsClient {
     }
 }
 
+fn roots_of_system() -> io::Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    if roots.add_parsable_certificates(found.certs).0 == 0 {
+        let why = found.errors.first().map_or_else(String::new, |it| format!(": {it}"));
+        return Err(io::Error::other(format!("this system trusts no authority{why}")));
+    }
+    Ok(roots)
+}
+
 /// TLS over a socket that blocks, to a host that shows a certificate which this system trusts: by
 /// the authorities of its own store, or those that SSL_CERT_FILE and SSL_CERT_DIR name. Reads
 /// files.
@@ -162,12 +184,7 @@ pub fn client_of_system<S: Read + Write>(
     host: &str,
     socket: S,
 ) -> io::Result<StreamOwned<ClientConnection, S>> {
-    let mut roots = RootCertStore::empty();
-    let found = rustls_native_certs::load_native_certs();
-    if roots.add_parsable_certificates(found.certs).0 == 0 {
-        let why = found.errors.first().map_or_else(String::new, |it| format!(": {it}"));
-        return Err(io::Error::other(format!("this system trusts no authority{why}")));
-    }
+    let roots = roots_of_system()?;
     let config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13, &TLS12])
         .map_err(io::Error::other)?
