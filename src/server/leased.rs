@@ -10,13 +10,10 @@ use crate::command::codes;
 use crate::commands::Leased;
 use crate::resp::Protocol;
 use crate::runtime::tasks;
-use crate::state::{Client, Forwarded, JobReply, Lease, PrivatePlace, Queued, Server};
+use crate::state::{Client, Forwarded, JobReply, Lease, PRIVATE_MAX, PrivatePlace, Queued, Server};
 use futures::channel::oneshot::channel;
 use parking_lot::Mutex;
 use std::sync::Arc;
-
-/// Connections to real servers that belong to one client each, at most.
-const PRIVATE_MAX: usize = 1000;
 
 /// Has these requests done over the client's own connection. When the client goes, so does the
 /// connection, and the master ends what waits there.
@@ -61,7 +58,7 @@ pub async fn forward_leased(
         }
     }
     let (db, protocol, unblocked) = (forwarded.db, forwarded.protocol, forwarded.unblocked.take());
-    let mut place = None;
+    let mut place = forwarded.place.take();
     let (connection, selected) = match kept {
         Some(Lease { link, of, db, master, place: its, .. }) => {
             place = its;
@@ -107,7 +104,7 @@ async fn open(server: &Arc<Server>, protocol: Protocol) -> Result<MasterConnecti
 
 /// Takes a place for one more connection to a real server; to others they are not bounded.
 fn has_place(server: &Server, place: &mut Option<PrivatePlace>) -> bool {
-    if server.upstream.is_some() {
+    if server.upstream.is_some() && place.is_none() {
         *place = server.forwarding.enter_private(PRIVATE_MAX);
         return place.is_some();
     }

@@ -36,6 +36,8 @@ pub struct Forwarded {
     /// They are one script that is named by its SHA-1, and this is its text, for a master that does
     /// not know it.
     pub script: Option<Arc<[u8]>>,
+    /// Its place among the connections that belong to one client each, if it has one already.
+    pub place: Option<PrivatePlace>,
     /// CLIENT UNBLOCK comes here, for a call that waits for keys.
     pub unblocked: Option<Receiver<UnblockAs>>,
 }
@@ -51,6 +53,7 @@ impl Forwarded {
             bytes: Vec::new(),
             replies: VecDeque::new(),
             script: None,
+            place: None,
             unblocked: None,
         }
     }
@@ -139,7 +142,11 @@ pub struct Lease {
     pub place: Option<PrivatePlace>,
 }
 
+/// Connections to real servers that belong to one client each, at most.
+pub const PRIVATE_MAX: usize = 1000;
+
 /// A place among the connections that belong to one client each.
+#[derive(Debug)]
 pub struct PrivatePlace(Arc<AtomicUsize>);
 
 impl Drop for PrivatePlace {

@@ -56,7 +56,7 @@ pub use clients::{Client, ClientFlags, ClientNames, Clients, NO_FLOOR, Subscribe
 pub use config_file::{ReadText, Source};
 pub use counters::Counters;
 pub use failover::{FailoverOrder, FailoverPhase, Failovers};
-pub use forwarding::{Forwarded, Forwarding, Lane, Lease, PrivatePlace, Queued};
+pub use forwarding::{Forwarded, Forwarding, Lane, Lease, PRIVATE_MAX, PrivatePlace, Queued};
 pub use handshakes::{HandshakePlace, Handshakes};
 pub use head_asks::{HeadAsk, HeadAsks};
 pub use hedges::{Hedge, Hedges, shared};

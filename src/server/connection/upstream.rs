@@ -29,7 +29,7 @@ use crate::route::{
     Where, plan,
 };
 use crate::session::{AskedAcks, LastReply, SubscriptionKind, Tags};
-use crate::state::{Aim, AimedRun, Forwarded, Upstream};
+use crate::state::{Aim, AimedRun, Forwarded, PRIVATE_MAX, Upstream};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -402,9 +402,15 @@ impl Caller {
         if call.request.len() != 2 || DATABASES <= db || is_known {
             return None;
         }
+        // Where many ask at once the others are not held up: what they send meanwhile is an error
+        // if it cannot be selected.
+        let place = self.server.forwarding.enter_private(SELECTS_MAX)?;
         self.selects_forwarded = vec![(0, db)];
         // Who shares a connection with others must know which database it is in.
-        Some(self.private(call, context, Leased::Once))
+        let mut one = self.nothing_yet(context);
+        add_request(&mut one, call.request);
+        one.place = Some(place);
+        Some(leased(one, call.request, Leased::Once))
     }
 
     /// This request over a connection of the client's own.
@@ -510,6 +516,9 @@ impl Caller {
         (Job::Upstream(Box::new(AimedRun { run, aim, worker })), first)
     }
 }
+
+/// Clients with connections of their own beyond which no more ask whether a database is there.
+const SELECTS_MAX: usize = PRIVATE_MAX / 4;
 
 /// How long a SCAN that goes on at a replica waits for that to have what it needs.
 const SCAN_WAIT: Duration = Duration::from_secs(1);
