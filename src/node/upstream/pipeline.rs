@@ -41,6 +41,8 @@ pub enum ConnectionFault {
     Broken,
     /// It sent a reply that nobody waits for.
     Unasked,
+    /// Another has become the master.
+    Overtaken,
 }
 
 impl fmt::Display for ConnectionFault {
@@ -51,6 +53,7 @@ impl fmt::Display for ConnectionFault {
             ConnectionFault::Refused(text) => f.write_str(text),
             ConnectionFault::Broken => f.write_str("its bytes are no reply"),
             ConnectionFault::Unasked => f.write_str("it sent a reply that nobody waits for"),
+            ConnectionFault::Overtaken => f.write_str("another has become the master"),
         }
     }
 }
@@ -385,6 +388,11 @@ impl<W> Pipeline<W> {
     pub fn deadline(&self) -> Option<MonoUs> {
         let front = self.batches.front()?;
         Some(front.due.max(self.heard_at.plus(front.patience)))
+    }
+
+    /// Whether something is not answered that only a master may answer.
+    pub fn has_runs_of_master(&self) -> bool {
+        self.batches.iter().flat_map(|it| &it.runs).any(|it| it.0.is_for_master())
     }
 
     /// Something of it has come now: a long reply takes its time, and is no silence.

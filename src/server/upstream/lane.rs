@@ -37,7 +37,22 @@ pub async fn attend(
             Ok(link) => {
                 lane.member.counts.connects.fetch_add(1, Relaxed);
                 let mut exchange = lane.exchange(link);
-                let fault = poll_fn(|context| exchange.poll(context)).await;
+                let fault = loop {
+                    let overtaken = pin!(lane.overtaken());
+                    let turns = poll_fn(|context| exchange.poll(context));
+                    let ended = match select(turns, overtaken).await {
+                        Either::Left((fault, _)) => Some(fault),
+                        Either::Right(_) => None,
+                    };
+                    match ended {
+                        Some(fault) => break fault,
+                        // What it would still answer as the master counts no more.
+                        None if exchange.pipeline.has_runs_of_master() => {
+                            break ConnectionFault::Overtaken;
+                        }
+                        None => {}
+                    }
+                };
                 let Exchange { pipeline, .. } = exchange;
                 if pipeline.is_ready() {
                     backoff.succeeded();
@@ -82,6 +97,17 @@ impl Lane {
             if self.queue().has_any() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
+    }
+
+    /// Ready once another has become the master in its place.
+    async fn overtaken(&self) {
+        loop {
+            let news = self.upstream.news();
+            if self.upstream.view().master == Some(self.member.id) {
+                return self.upstream.other_master(Some(self.member.id)).await;
+            }
+            news.await;
+        }
     }
 
     /// Leaves the server alone for this time. Reads that come meanwhile go elsewhere, and what is
@@ -153,7 +179,7 @@ impl Lane {
             ConnectionFault::Broken | ConnectionFault::Unasked => {
                 self.upstream.failed(self.member.id, MemberState::Garbage(fault.to_string()));
             }
-            ConnectionFault::Io(_) | ConnectionFault::TimedOut => {}
+            ConnectionFault::Io(_) | ConnectionFault::TimedOut | ConnectionFault::Overtaken => {}
         }
         self.upstream.doubt(self.member.id);
     }

@@ -28,7 +28,7 @@ pub async fn attend(upstream: Arc<Upstream>, member: Arc<UpstreamMember>) {
 fn state_of(fault: ConnectionFault) -> MemberState {
     match fault {
         ConnectionFault::Io(why) => MemberState::Unreachable(why),
-        ConnectionFault::TimedOut => MemberState::Silent,
+        ConnectionFault::TimedOut | ConnectionFault::Overtaken => MemberState::Silent,
         ConnectionFault::Refused(why) => MemberState::Refused(why),
         ConnectionFault::Broken | ConnectionFault::Unasked => {
             MemberState::Garbage(fault.to_string())
