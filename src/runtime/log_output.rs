@@ -189,7 +189,7 @@ mod tests {
     }
 
     fn line(number: usize) -> String {
-        format!("{number:06} {}\n", "x".repeat(number * 7 % 9000))
+        format!("{number:06} {}\n", "x".repeat(number * 97 % 9000))
     }
 
     #[test]
