@@ -191,6 +191,9 @@ fn serve(
     if by_upgrade.is_some() {
         server.upgrade.reached_at(&process::absolute(&upgrade_path));
         server.upgrade.keep_sockets(shared);
+    } else {
+        // Or what nobody listens at any more would stay open, for clients to wait at.
+        drop(shared);
     }
     // While data is loaded the page says so; another process serves it until its place is ours.
     let http = match predecessor {
