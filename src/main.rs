@@ -167,7 +167,11 @@ fn serve(
         None => config.server.upgrade_socket.clone(),
     };
     let opened = open(&config, passed)?;
-    let shared = share(&opened, &config).map_err(|why| format!("cannot share a socket: {why}"))?;
+    // What nobody takes is not shared, or it would stay open when nobody listens at it any more.
+    let shared = match upgrade_path.as_str() {
+        "" => Vec::new(),
+        _ => share(&opened, &config).map_err(|why| format!("cannot share a socket: {why}"))?,
+    };
     let Opened { listeners, http } = opened;
     let by_upgrade = match upgrade_path.as_str() {
         "" => None,
@@ -191,9 +195,6 @@ fn serve(
     if by_upgrade.is_some() {
         server.upgrade.reached_at(&process::absolute(&upgrade_path));
         server.upgrade.keep_sockets(shared);
-    } else {
-        // Or what nobody listens at any more would stay open, for clients to wait at.
-        drop(shared);
     }
     // While data is loaded the page says so; another process serves it until its place is ours.
     let http = match predecessor {

@@ -118,6 +118,11 @@ pub const FORWARD_QUEUE: Fault = Fault::Static(
      later",
 );
 
+/// A transaction is not done, for this reason.
+pub fn transaction_discarded(why: impl Display) -> Fault {
+    Fault::Message(format!("EXECABORT Transaction discarded because of: {why}"))
+}
+
 /// The remote master cannot be reached.
 pub fn master_unreachable(why: impl Display) -> Fault {
     Fault::Message(format!(

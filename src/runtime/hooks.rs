@@ -2,7 +2,7 @@
 //! Each has a time after which it is given up. For threads of their own: the caller is blocked.
 
 use super::notify::VARIABLES;
-use super::tls;
+use super::tls::{TlsClient, TlsFiles};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use std::io::{self, ErrorKind, Read, Write};
@@ -96,7 +96,7 @@ impl Page {
     pub fn post(&self, text: &str, timeout: Duration) -> Result<(), String> {
         let until = Instant::now() + timeout;
         let status = self.connect(until).and_then(|socket| match self.is_tls {
-            true => self.posted(tls::client_of_system(&self.host, socket)?, text),
+            true => self.posted(self.shown_tls()?.stream(&self.host, socket)?, text),
             false => self.posted(socket, text),
         });
         let told = |why: io::Error| match why.kind() {
@@ -108,6 +108,13 @@ impl Page {
             0 => Err("what it answers is no HTTP".to_owned()),
             status => Err(format!("it answers {status}")),
         }
+    }
+
+    /// Read when it is needed: it is seldom, and may have changed.
+    fn shown_tls(&self) -> io::Result<TlsClient> {
+        let files =
+            TlsFiles { speaks_12: true, speaks_13: true, checks_name: true, ..TlsFiles::default() };
+        TlsClient::read_or_system(&files).map_err(io::Error::other)
     }
 
     fn connect(&self, until: Instant) -> io::Result<TimedSocket> {

@@ -12,7 +12,7 @@ mod socket;
 mod verifier;
 
 pub use certificate::UserField;
-pub use context::{TlsClient, TlsServer, client_of_system};
+pub use context::{TlsClient, TlsServer};
 pub use fault::TlsFault;
 pub use files::{ClientAuth, TlsFiles};
 pub use socket::{Handshake, TlsSocket};

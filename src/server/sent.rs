@@ -2,7 +2,7 @@
 
 use super::master_connection::Fault;
 use super::question::Question;
-use crate::node::{Answering, FoundMaster};
+use crate::node::{Answering, FoundMaster, Selected};
 use crate::resp::encode_command;
 use crate::state::{JobReply, Queued, Wrote};
 use futures::channel::oneshot::Sender;
@@ -34,9 +34,7 @@ pub enum Took {
 pub struct Sent {
     steps: VecDeque<Step>,
     waiting: Vec<(Answering, Sender<JobReply>)>,
-    /// What the master has answered to the last SELECT, when that was an error: what follows is
-    /// done in another database.
-    unselected: Option<Vec<u8>>,
+    selected: Selected,
 }
 
 impl Sent {
@@ -67,7 +65,7 @@ impl Sent {
     /// behind the last reply: what is selected now is not known.
     pub fn take(&mut self, reply: &[u8]) -> Result<Took, Fault> {
         let took = self.take_next(reply)?;
-        match &self.unselected {
+        match self.selected.refusal() {
             Some(error) if !matches!(took, Took::More) => {
                 Err(Fault::Refused(String::from_utf8_lossy(error).trim_end().to_owned()))
             }
@@ -77,10 +75,7 @@ impl Sent {
 
     fn take_next(&mut self, reply: &[u8]) -> Result<Took, Fault> {
         match self.steps.pop_front() {
-            Some(Step::Of(of)) => {
-                let instead = self.unselected.as_deref().filter(|_| !reply.starts_with(b"-"));
-                self.waiting[of].0.take(instead.unwrap_or(reply));
-            }
+            Some(Step::Of(of)) => self.waiting[of].0.take(self.selected.reply(reply)),
             // A server that is busy with a script, or must not be asked.
             Some(Step::End(_)) if reply.starts_with(b"-") => {
                 self.finish(None);
@@ -91,9 +86,7 @@ impl Sent {
                 self.finish(told.map(Wrote::There));
                 return told.map(|it| Took::Last(it.by)).ok_or(Fault::NotMaster);
             }
-            Some(Step::Selected) => {
-                self.unselected = reply.starts_with(b"-").then(|| reply.to_vec());
-            }
+            Some(Step::Selected) => _ = self.selected.take(reply),
             None => {}
         }
         Ok(Took::More)

@@ -10,7 +10,7 @@ use super::run::Run;
 use super::stand::{ROLE, Stand};
 use crate::base::position::{Position, ReplId};
 use crate::base::time::MonoUs;
-use crate::node::Answering;
+use crate::node::{Answering, Selected};
 use crate::replication::ASK_MASTER_INFO;
 use crate::resp::{Protocol, ReplyScanner, encode_command};
 use std::collections::VecDeque;
@@ -168,9 +168,7 @@ pub struct Pipeline<W> {
     patience: Patience,
     /// What the server has selected behind all that was sent, where that is known.
     db: Option<usize>,
-    /// What it has answered to the last SELECT, when that was an error: what follows is done in
-    /// another database.
-    unselected: Option<Vec<u8>>,
+    selected: Selected,
     found: Option<Found>,
     out: Vec<u8>,
     sent: usize,
@@ -228,7 +226,7 @@ impl<W> Pipeline<W> {
         Pipeline {
             patience,
             db: Some(FIRST_DB),
-            unselected: None,
+            selected: Selected::default(),
             found: None,
             out,
             sent: 0,
@@ -443,15 +441,11 @@ impl<W> Pipeline<W> {
                 self.is_busy = reply.starts_with(b"-BUSY");
             }
             Step::Selected => {
-                self.unselected = reply.starts_with(b"-").then(|| reply.to_vec());
-                if self.unselected.is_some() {
+                if !self.selected.take(reply) {
                     self.db = None;
                 }
             }
-            Step::Of(of) => {
-                let instead = self.unselected.as_deref().filter(|_| !reply.starts_with(b"-"));
-                batch.runs[of].2.take(instead.unwrap_or(reply));
-            }
+            Step::Of(of) => batch.runs[of].2.take(self.selected.reply(reply)),
             Step::Ahead(question) => {
                 let stood = self.stood(question, reply, epoch);
                 self.front().ahead = stood;

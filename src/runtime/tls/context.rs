@@ -114,13 +114,13 @@ impl TlsClient {
         TlsClient::that_trusts(files.roots("to trust servers")?, files)
     }
 
-    /// The same, and trusts this system's authorities where none are named. Reads files.
+    /// The same, and trusts this system's authorities where none are named: those of its own store,
+    /// or that SSL_CERT_FILE and SSL_CERT_DIR name. Reads files.
     pub fn read_or_system(files: &TlsFiles) -> Result<TlsClient, String> {
         if !files.ca_file.is_empty() || !files.ca_dir.is_empty() {
             return TlsClient::read(files);
         }
-        let roots = roots_of_system().map_err(|it| it.to_string())?;
-        TlsClient::that_trusts(Arc::new(roots), files)
+        TlsClient::that_trusts(Arc::new(roots_of_system()?), files)
     }
 
     fn that_trusts(roots: Arc<RootCertStore>, files: &TlsFiles) -> Result<TlsClient, String> {
@@ -152,45 +152,42 @@ impl TlsClient {
         Ok(TlsClient { config: Arc::new(config), name, checks_name })
     }
 
+    /// TLS over a socket that blocks, to this host.
+    pub fn stream<S: Read + Write>(
+        &self,
+        host: &str,
+        socket: S,
+    ) -> io::Result<StreamOwned<ClientConnection, S>> {
+        let name = self.name_of(host).map_err(io::Error::other)?;
+        let connection = ClientConnection::new(self.config.clone(), name);
+        Ok(StreamOwned::new(connection.map_err(io::Error::other)?, socket))
+    }
+
     pub(super) fn connection(&self, host: &str) -> Result<UnbufferedClientConnection, TlsFault> {
+        Ok(UnbufferedClientConnection::new(self.config.clone(), self.name_of(host)?)?)
+    }
+
+    /// The name that a certificate must be for.
+    fn name_of(&self, host: &str) -> Result<ServerName<'static>, rustls::Error> {
         let name = if self.name.is_empty() { host } else { &self.name };
-        let name = match ServerName::try_from(name.to_owned()) {
-            Ok(name) => name,
+        match ServerName::try_from(name.to_owned()) {
+            Ok(name) => Ok(name),
             // No certificate can be for it, and nobody looks.
-            Err(_) if !self.checks_name => ServerName::from(Ipv4Addr::UNSPECIFIED),
+            Err(_) if !self.checks_name => Ok(ServerName::from(Ipv4Addr::UNSPECIFIED)),
             Err(_) => {
                 let why = format!("no certificate can be for the name `{name}`");
-                return Err(rustls::Error::General(why).into());
+                Err(rustls::Error::General(why))
             }
-        };
-        Ok(UnbufferedClientConnection::new(self.config.clone(), name)?)
+        }
     }
 }
 
-fn roots_of_system() -> io::Result<RootCertStore> {
+fn roots_of_system() -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
     if roots.add_parsable_certificates(found.certs).0 == 0 {
         let why = found.errors.first().map_or_else(String::new, |it| format!(": {it}"));
-        return Err(io::Error::other(format!("this system trusts no authority{why}")));
+        return Err(format!("this system trusts no authority{why}"));
     }
     Ok(roots)
-}
-
-/// TLS over a socket that blocks, to a host that shows a certificate which this system trusts: by
-/// the authorities of its own store, or those that SSL_CERT_FILE and SSL_CERT_DIR name. Reads
-/// files.
-pub fn client_of_system<S: Read + Write>(
-    host: &str,
-    socket: S,
-) -> io::Result<StreamOwned<ClientConnection, S>> {
-    let roots = roots_of_system()?;
-    let config = ClientConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&TLS13, &TLS12])
-        .map_err(io::Error::other)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-    let connection = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
-    Ok(StreamOwned::new(connection, socket))
 }

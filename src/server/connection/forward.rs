@@ -13,7 +13,7 @@ use crate::base::limits::DATABASES;
 use crate::base::number::parse_i64;
 use crate::base::position::{Offset, Position};
 use crate::base::time::MonoUs;
-use crate::command::{Class, Fault, Flags, Group};
+use crate::command::{Class, Fault, Flags, Group, codes};
 use crate::commands::{
     BlockOn, Command, Handler, Job, Leased, Outcome, ReadRetry, RemoteAsk, RemoteRead, Resume,
     table,
@@ -290,19 +290,9 @@ impl Caller {
         context: &mut BatchContext<'_, '_>,
     ) -> Result<Outcome, Fault> {
         let watches = std::mem::take(&mut self.session.watches_remote);
-        if let Err(fault) = self.check_rights_of_queue(queue, context) {
+        if let Err(fault) = self.may_forward_queue(queue, context) {
             drop(self.server.forwarding.take_lease(self.client.id));
             return Err(fault);
-        }
-        let writes = |it: &Command| matches!(it.handler, Handler::Script(run) if !run.reads_only);
-        if queue.commands.iter().any(|it| writes(table().get(it.0)))
-            && !self.has_enough_replicas(context)
-        {
-            drop(self.server.forwarding.take_lease(self.client.id));
-            return Err(Fault::Message(format!(
-                "EXECABORT Transaction discarded because of: {}",
-                Fault::NoReplicas.text()
-            )));
         }
         self.session.last = LastReply::of_remote_master(RouteId::NONE, Reason::Transaction);
         let mut whole = self.nothing_yet(context);
@@ -317,16 +307,7 @@ impl Caller {
         encode_command(&mut whole.bytes, [&b"MULTI"[..]].into_iter());
         let mut selects = Vec::new();
         for (at, (id, request)) in queue.commands.iter().enumerate() {
-            let command = table().get(*id);
-            if !goes_along(command) {
-                drop(self.server.forwarding.take_lease(self.client.id));
-                return Err(Fault::Message(format!(
-                    "EXECABORT Transaction discarded because of: {} cannot be forwarded to the \
-                     master within a transaction",
-                    command.upper_name
-                )));
-            }
-            let request = request.borrow();
+            let (command, request) = (table().get(*id), request.borrow());
             encode_command(&mut whole.bytes, request.iter());
             self.cache_forwarded(command, request);
             if command.name == "select" {
@@ -342,6 +323,27 @@ impl Caller {
             return Ok(leased(whole, call.request, Leased::Exec));
         }
         Ok(self.write_job(whole, call.request, context.now))
+    }
+
+    /// Whether the master may do all that is queued. Of a script nobody knows whether it writes.
+    fn may_forward_queue(
+        &mut self,
+        queue: &Queue,
+        context: &mut BatchContext<'_, '_>,
+    ) -> Result<(), Fault> {
+        self.check_rights_of_queue(queue, context)?;
+        let commands = || queue.commands.iter().map(|it| table().get(it.0));
+        let writes = |it: &Command| matches!(it.handler, Handler::Script(run) if !run.reads_only);
+        if commands().any(writes) && !self.has_enough_replicas(context) {
+            return Err(codes::transaction_discarded(Fault::NoReplicas.text()));
+        }
+        match commands().find(|it| !goes_along(it)) {
+            Some(other) => Err(codes::transaction_discarded(format_args!(
+                "{} cannot be forwarded to the master within a transaction",
+                other.upper_name
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// The reply to what was forwarded has come: what the master has selected in it is selected

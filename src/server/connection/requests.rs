@@ -13,7 +13,7 @@ use crate::base::ids::{MemberId, RouteId};
 use crate::base::limits::{ADOPTED_BYTES_MIN, OPERATOR_REQUESTS, REPLY_FLUSH_BYTES};
 use crate::base::planted::{Planted, is_planted};
 use crate::base::time::MonoUs;
-use crate::command::{Args, Fault, Flags, Group};
+use crate::command::{Args, Fault, Flags, Group, codes};
 use crate::commands::{
     Command, CommandContext, Handler, Outcome, ReadRetry, Resume, SessionVerb, table,
 };
@@ -311,9 +311,7 @@ impl Caller {
         self.session.queue = None;
         context.locks.release();
         self.unwatch_all();
-        let text = fault.to_string();
-        let text = text.trim_start_matches("ERR ");
-        Fault::Message(format!("EXECABORT Transaction discarded because of: {text}"))
+        codes::transaction_discarded(fault.to_string().trim_start_matches("ERR "))
     }
 
     /// Answers a request whose handler failed.
