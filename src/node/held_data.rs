@@ -40,6 +40,8 @@ impl ReplicaSet {
         }
         let removed = self.remove_data(member, &mut hosted);
         drop(hosted);
+        // Who waits until it has repeated something long looks for another.
+        self.wake_waiters();
         lazyfree::free_async(removed);
         log::info!("event=data-dropped member={} why=unsynced", member.name);
     }

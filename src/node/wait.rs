@@ -142,7 +142,7 @@ mod tests {
     use crate::engine::Thresholds;
     use crate::node::member_state::Hold;
     use crate::node::{ApplyBudget, new_replid};
-    use crate::replication::FollowerKind;
+    use crate::replication::{DisconnectReason, FollowerKind};
     use parking_lot::Mutex;
 
     #[derive(Default)]
@@ -269,6 +269,19 @@ mod tests {
         let _wait = wait(2).expect("it still does");
         drop(long);
         assert_eq!(told(&woken), [2]);
+    }
+
+    #[test]
+    fn who_waits_for_a_member_that_lets_go_of_its_data_amid_something_long_looks_for_another() {
+        let (set, woken) = (set(), Arc::new(Woken::default()));
+        let replica = set.member(MemberId(1));
+        replica.state.set_replaying(true);
+        let free = Condition::Free { member: replica.id };
+        let wait = set.wait_for(free, Offset::new(1), woken.clone(), BlockId(1));
+        let _wait = wait.expect("it repeats something long");
+        set.disconnect(replica, DisconnectReason::FeedLimit);
+        set.let_go_unsynced(replica);
+        assert_eq!(told(&woken), [1]);
     }
 
     #[test]

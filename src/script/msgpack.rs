@@ -144,28 +144,31 @@ fn unpack(stack: &mut Stack) -> Result<c_int, Thrown> {
 }
 
 fn unpack_one(stack: &mut Stack) -> Result<c_int, Thrown> {
-    let offset = stack.int_or(2, 0)?;
+    let offset = stack.long_or(2, 0)?;
     stack.want_bytes(1)?;
     read_all(stack, 1, offset)
 }
 
 fn unpack_limit(stack: &mut Stack) -> Result<c_int, Thrown> {
-    let limit = stack.want_int(2)?;
-    let offset = stack.int_or(3, 0)?;
+    let limit = cast_i64(stack.want_number(2)?);
+    let offset = stack.long_or(3, 0)?;
     stack.want_bytes(1)?;
     read_all(stack, limit, offset)
 }
 
-fn read_all(stack: &mut Stack, limit: i32, offset: i32) -> Result<c_int, Thrown> {
+/// Limits have 64 bits, and messages tell the last 32.
+fn read_all(stack: &mut Stack, limit: i64, offset: i64) -> Result<c_int, Thrown> {
     let bytes = stack.want_bytes(1)?;
     stack.set_len(1);
     let len = bytes.len();
     let is_all = limit == 0 && offset == 0;
     let Some(start) = usize::try_from(offset).ok().filter(|_| 0 <= limit) else {
+        let offset = offset as i32;
         let text = format!("Invalid request to unpack with offset of {offset} and limit of {len}.");
         return Err(Thrown::error(text));
     };
     let Some(rest) = bytes.get(start..) else {
+        let start = start as i32;
         let text = format!("Start offset {start} greater than input length {len}.");
         return Err(Thrown::error(text));
     };

@@ -19,11 +19,15 @@ pub const FUNCTIONS: &[(&str, Native)] = &[
     ("log", log),
     ("setresp", set_protocol),
     ("set_repl", set_replication),
-    ("replicate_commands", |stack| answer_true(stack)),
     ("acl_check_cmd", may_call),
     ("error_reply", |stack| one_field(stack, b"err")),
     ("status_reply", |stack| one_field(stack, b"ok")),
     ("sha1hex", hash),
+];
+
+/// What scripts have beside that, and functions have not.
+pub const OF_SCRIPTS: &[(&str, Native)] = &[
+    ("replicate_commands", |stack| answer_true(stack)),
     ("breakpoint", |stack| answer_false(stack)),
     ("debug", |_| Ok(0)),
 ];

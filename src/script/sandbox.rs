@@ -115,6 +115,9 @@ pub fn furnish(state: &mut State, purpose: Purpose, about: &About) {
     finish(stack, "cjson");
     stack.push_table(0, 32);
     set_natives(stack, redis::FUNCTIONS);
+    if purpose == Purpose::Scripts {
+        set_natives(stack, redis::OF_SCRIPTS);
+    }
     constants(stack, about);
     finish(stack, "redis");
     stack.get(1, b"redis");

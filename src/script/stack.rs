@@ -351,9 +351,14 @@ impl Stack {
 
     /// Where nothing or nil lies, a number else.
     pub fn int_or(&mut self, at: c_int, default: i32) -> Result<i32, Thrown> {
+        Ok(self.long_or(at, default.into())? as i32)
+    }
+
+    /// The same with all 64 bits.
+    pub fn long_or(&mut self, at: c_int, default: i64) -> Result<i64, Thrown> {
         match self.kind(at) {
             Kind::None | Kind::Nil => Ok(default),
-            _ => self.want_int(at),
+            _ => self.want_number(at).map(cast_i64),
         }
     }
 

@@ -5,6 +5,8 @@
 mod stage;
 mod steps;
 
+use crate::replay::Replay;
+use crate::shrink::leave_out;
 use crate::support::{Server, contents, digests, within};
 use entourage::base::random::Random;
 use stage::{Seen, Stage};
@@ -15,8 +17,6 @@ use steps::{Draw, Step};
 
 /// Schedules of a run, and of a long one.
 const SCHEDULES: [u64; 2] = [80, 2_000];
-/// A schedule that fails is played again at most so often, to make it short.
-const REPLAYS_MAX: usize = 80;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Plays schedules of a seed. Answers how many, or what differs.
@@ -25,6 +25,7 @@ pub fn run(seed: u64, threads: &str) -> Result<String, String> {
         return Ok("SKIPPED: NO VALKEY-SERVER HERE, NAME ONE IN VALKEY_SERVER".into());
     };
     let ours = Server::entourage(&["--replicas", "2", "--threads", threads]);
+    let replay = Replay::of(&ours);
     let schedules = SCHEDULES[usize::from(env::var_os("ENTOURAGE_LONG").is_some())];
     let mut played = 0;
     for number in 0..schedules {
@@ -39,11 +40,15 @@ pub fn run(seed: u64, threads: &str) -> Result<String, String> {
         });
         played += steps.len();
         if let Some(found) = found {
-            let (steps, found) = shrink(&theirs, &ours, steps, found);
+            let (steps, found) = leave_out(steps, found, |steps| {
+                let mut rest = steps.iter().cloned();
+                play(&theirs, &ours, |_| rest.next())
+            });
             let lines: Vec<String> = steps.iter().map(|it| format!("  {it}\n")).collect();
             return Err(format!("schedule {number} of seed {seed}:\n{}{found}", lines.concat()));
         }
     }
+    replay.compare(&ours)?;
     Ok(format!("({played} steps of {schedules} schedules, seed {seed}, {threads} workers)"))
 }
 
@@ -105,33 +110,4 @@ fn what_is_left(theirs: &mut Stage<'_>, ours: &mut Stage<'_>) -> Option<String> 
         (digests.len() == 1).then_some(())
     });
     agree.is_none().then(|| format!("members hold {:?}\n", digests(ours.operator())))
-}
-
-/// Leaves out steps, and commands of steps, as long as something still differs.
-fn shrink(
-    theirs: &Server,
-    ours: &Server,
-    mut steps: Vec<Step>,
-    mut found: String,
-) -> (Vec<Step>, String) {
-    let mut replays_left = REPLAYS_MAX;
-    let mut fails = |steps: &[Step]| {
-        replays_left = replays_left.checked_sub(1)?;
-        let mut rest = steps.iter().cloned();
-        play(theirs, ours, |_| rest.next())
-    };
-    let mut width = steps.len().div_ceil(2);
-    while 0 < width {
-        let mut at = 0;
-        while at < steps.len() {
-            let end = (at + width).min(steps.len());
-            let shorter = [&steps[..at], &steps[end..]].concat();
-            match fails(&shorter) {
-                Some(what) => (steps, found) = (shorter, what),
-                None => at = end,
-            }
-        }
-        width /= 2;
-    }
-    (steps, found)
 }

@@ -25,6 +25,8 @@ pub enum Class {
     Refused,
     /// But for the times in it, which two clocks have told.
     Clocks,
+    /// Libraries and their functions, in any order.
+    Listing,
     /// Only what kind of reply it is.
     Kind,
 }
@@ -67,6 +69,9 @@ const CLASSES: &[(&str, Class, &str)] = &[
     ("OBJECT ENCODING", Class::Encoding, "7.2 has listpacks where 7.0 has none yet"),
     ("OBJECT REFCOUNT", Class::Kind, "what is shared is the server's own affair"),
     ("MEMORY USAGE", Class::Kind, "other structures have other sizes"),
+    ("FUNCTION LIST", Class::Listing, "tables of different making have different orders"),
+    ("FUNCTION RESTORE", Class::Refusal, "names whatever is met first of what is there already"),
+    ("FUNCTION DUMP", Class::Kind, "likewise"),
     ("DUMP", Class::Kind, "the same value has many encodings"),
 ];
 
@@ -141,6 +146,7 @@ pub fn agree(class: Class, theirs: &Value, ours: &Value, witness: Option<&Value>
         Class::Near(tolerance) => are_near(theirs, ours, tolerance),
         Class::Clocks => untimed(theirs) == untimed(ours),
         Class::Encoding => is_newer_encoding(theirs, ours, witness),
+        Class::Listing => listed(theirs) == listed(ours),
         Class::Kind => std::mem::discriminant(theirs) == std::mem::discriminant(ours),
     }
 }
@@ -172,9 +178,13 @@ fn is_newer_encoding(theirs: &Value, ours: &Value, kind: Option<&Value>) -> bool
     }
 }
 
+/// Errors echo so much of a word here; some of Redis echo all of it.
+const ECHOED_BYTES_MAX: usize = 128;
+
 /// Errors echo the client's words. Ours are UTF-8 always; Redis' hold the bytes that came.
 fn are_same_text(theirs: &[u8], ours: &[u8]) -> bool {
-    String::from_utf8_lossy(theirs) == String::from_utf8_lossy(ours)
+    let (theirs, ours) = (String::from_utf8_lossy(theirs), String::from_utf8_lossy(ours));
+    theirs == ours || ECHOED_BYTES_MAX <= ours.len() && theirs.starts_with(&*ours)
 }
 
 /// Without the times that XPENDING and XINFO tell.
@@ -198,6 +208,14 @@ fn untimed(value: &Value) -> Vec<String> {
         }
     }
     told
+}
+
+/// Everything in it, sorted at each level.
+fn listed(value: &Value) -> String {
+    let Some(items) = value.items() else { return value.to_string() };
+    let mut all: Vec<String> = items.iter().map(listed).collect();
+    all.sort();
+    format!("{:?}{all:?}", std::mem::discriminant(value))
 }
 
 fn as_many(theirs: &Value, ours: &Value) -> bool {

@@ -14,4 +14,5 @@ pub const ENCODINGS: &str = include_str!("families/encodings.txt");
 pub const NEWER_ENCODINGS: &str = include_str!("families/newer_encodings.txt");
 pub const ENTRIES: &str = include_str!("families/entries.txt");
 pub const STREAMS: &str = include_str!("families/streams.txt");
+pub const SCRIPTS: &str = include_str!("families/scripts.txt");
 pub const NEWER: &str = include_str!("families/newer.txt");

@@ -14,6 +14,10 @@ mod client;
 mod families;
 mod grammar;
 mod keyspace;
+mod libraries;
+mod lua;
+mod pubsub;
+mod replay;
 mod rounds;
 mod scripted;
 mod shrink;
@@ -22,26 +26,35 @@ mod support;
 mod vocabulary;
 
 use client::{Model, Servers};
+use replay::Replay;
 use rounds::{Failures, Family};
 use support::{Server, Suite, WORKERS};
 
 /// Commands of each family, unless `--count` says otherwise.
 const COUNT: u64 = 60_000;
+/// Of scripts, each of which calls several: fewer.
+const SCRIPTS_COUNT: u64 = 8_000;
 /// Different failures of a family that are shown before it gives up.
 const FAILURES_MAX: u64 = 8;
 
 /// The family that `blocking.rs` plays.
 const BLOCKING: &str = "blocking";
+/// The family that `pubsub.rs` plays.
+const PUBSUB: &str = "pubsub";
+/// The family whose commands are scripts and functions.
+const SCRIPTS: &str = "scripts";
 
 /// What is played when `--families` says nothing.
 const FAMILIES: &str = "strings,keys,hashes,lists,sets,sorted_sets,sort,encodings,newer_encodings,newer,entries,\
-     streams,bitmaps,hyperloglog,geo,blocking";
+     streams,bitmaps,hyperloglog,geo,blocking,pubsub";
 
 fn main() {
     let mut suite =
         Suite::new("differential", &["seed", "count", "families", "failures", "threads"]);
     let seed = suite.number("seed", 1);
     let count = suite.number("count", COUNT);
+    // What is asked for is played.
+    let scripts_max = if suite.text("count", "").is_empty() { SCRIPTS_COUNT } else { u64::MAX };
     let failures_max = suite.number("failures", FAILURES_MAX) as usize;
     let wanted = suite.text("families", FAMILIES).to_owned();
     let threads = suite.text("threads", "").to_owned();
@@ -52,7 +65,12 @@ fn main() {
             suite.test(name, || blocking::run(seed, threads));
             continue;
         }
+        if name == PUBSUB {
+            suite.test(name, || pubsub::run(seed, threads));
+            continue;
+        }
         let family = Family::named(name);
+        let count = if name == SCRIPTS { count.min(scripts_max) } else { count };
         suite.test(name, || run(&family, seed, count, failures_max, threads));
     }
     suite.finish();
@@ -72,13 +90,11 @@ fn run(
             None => return Ok("SKIPPED: NO VALKEY-SERVER HERE, NAME ONE IN VALKEY_SERVER".into()),
         },
     };
-    // A limit that changes reaches a replica before or behind what is still on its way there: the
-    // form of a collection is each member's own, so only the master's can be compared.
-    let replicas = if family.clients == 1 { "0" } else { "2" };
-    let extra = ["--replicas", replicas, "--threads", threads];
+    let extra = ["--replicas", family.replicas, "--threads", threads];
     let servers = Servers { model: family.model, theirs, ours: Server::entourage(&extra) };
+    let replay = Replay::of(&servers.ours);
     let mut failures = Failures::new(failures_max);
-    let played = rounds::play_all(&servers, family, seed, count, &mut failures);
+    let played = rounds::play_all(&servers, family, &replay, seed, count, &mut failures);
     match failures.is_empty() {
         true => Ok(format!("({played} commands, seed {seed}, {threads} workers)")),
         false => Err(format!("after {played} commands of seed {seed}:\n{failures}")),

@@ -4,10 +4,13 @@ use super::classes::{Class, answers_coordinates, class, forgets_zero_signs, witn
 use super::client::{Client, Mismatch, Model, Servers};
 use super::families::{
     BITMAPS, ENCODINGS, ENTRIES, GEO, HASHES, HYPERLOGLOG, KEYS, LISTS, NEWER, NEWER_ENCODINGS,
-    SETS, SORT, SORTED_SETS, STREAMS, STRINGS,
+    SCRIPTS, SETS, SORT, SORTED_SETS, STREAMS, STRINGS,
 };
 use super::grammar::{Grammar, SPOILT_ONE_IN};
 use super::keyspace;
+use super::libraries;
+use super::lua;
+use super::replay::Replay;
 use super::scripted;
 use super::shrink;
 use crate::support::{Value, Wire, Words, until, within, words};
@@ -40,6 +43,12 @@ pub struct Family {
     pub model: Model,
     /// What some change for all only one may do.
     pub clients: usize,
+    /// How many members follow the master. A limit that changes reaches a replica before or behind
+    /// what is still on its way there: the form of a collection is each member's own, so where
+    /// limits change in the middle only the master's can be compared.
+    pub replicas: &'static str,
+    /// It is of scripts and functions, which are everybody's, and which scripts do not call.
+    is_of_scripts: bool,
     /// One command of so many is spoilt.
     spoilt_one_in: u64,
     thresholds: &'static [&'static str],
@@ -85,6 +94,7 @@ impl Family {
             "newer" => (NEWER, OF_HASHES),
             "entries" => (ENTRIES, OF_STREAMS),
             "streams" => (STREAMS, OF_STREAMS),
+            "scripts" => (SCRIPTS, &[][..]),
             other => panic!("no family {other}; there are {}", super::FAMILIES),
         };
         let (model, clients, spoilt_one_in) = match name {
@@ -92,10 +102,22 @@ impl Family {
             "newer_encodings" => (Model::Valkey, 1, SELDOM),
             "newer" => (Model::Valkey, CLIENTS, SELDOM),
             "streams" => (Model::Valkey, CLIENTS, SPOILT_ONE_IN),
+            "scripts" => (Model::Redis, 1, SPOILT_ONE_IN),
             _ => (Model::Redis, CLIENTS, SPOILT_ONE_IN),
         };
         let forgets_zero_signs = ["sorted_sets", "geo", "sort", "encodings"].contains(&name);
-        Family { text, model, clients, spoilt_one_in, thresholds, forgets_zero_signs }
+        let is_of_scripts = name == "scripts";
+        let replicas = if clients == 1 && !is_of_scripts { "0" } else { "2" };
+        Family {
+            text,
+            model,
+            clients,
+            replicas,
+            is_of_scripts,
+            spoilt_one_in,
+            thresholds,
+            forgets_zero_signs,
+        }
     }
 }
 
@@ -119,6 +141,7 @@ const SETTINGS: &[Setting] = &[
 pub fn play_all(
     servers: &Servers,
     family: &Family,
+    replay: &Replay,
     seed: u64,
     count: u64,
     failures: &mut Failures,
@@ -134,8 +157,17 @@ pub fn play_all(
         let setting = &SETTINGS[number as usize % SETTINGS.len()];
         let set = set_thresholds(servers, &defaults, setting, failures);
         let random = random_of(seed, number);
-        let clients = (0..family.clients).map(|it| Client::dial(servers, it, setting.crowd));
-        let mut round = Round { clients: clients.collect(), grammar: &grammar, random, played: 0 };
+        // Who is alone speaks now the one protocol, now the other.
+        let first = if family.is_of_scripts { number as usize % 2 } else { 0 };
+        let clients = first..first + family.clients;
+        let clients = clients.map(|it| Client::dial(servers, it, setting.crowd));
+        let mut round = Round {
+            clients: clients.collect(),
+            grammar: &grammar,
+            random,
+            has_libraries: family.is_of_scripts,
+            played: 0,
+        };
         // Whoever changes them needs to know what they were, to play it again.
         if let [alone] = &mut round.clients[..] {
             alone.log.extend(set);
@@ -151,8 +183,14 @@ pub fn play_all(
         played += round.played;
         // The next round begins with FLUSHALL, so that is all there is to see of this one.
         wait_for_equal_digests(servers, failures);
+        if let Err(why) = replay.compare(&servers.ours) {
+            failures.once(format!("round {number}: {why}"));
+        }
         if servers.model == Model::Redis && !family.forgets_zero_signs {
             wait_for_their_digest(servers, &format!("round {number}"), failures);
+        }
+        if family.is_of_scripts {
+            continue;
         }
         if let Err(why) = scripted::compare(servers, &grammar, &mut random_of(seed, !number)) {
             failures.once(format!("round {number}: {why}"));
@@ -198,7 +236,9 @@ fn set_thresholds(
 ) -> Vec<Words> {
     let (mut theirs, mut ours) = (servers.theirs.dial(), servers.ours.dial());
     for wire in [&mut theirs, &mut ours] {
-        assert_eq!(wire.ask("FLUSHALL").string(), "OK");
+        for command in lua::emptying() {
+            assert_eq!(wire.cmd(&command).string(), "OK");
+        }
     }
     let mut said = vec![];
     for (name, default) in defaults {
@@ -216,6 +256,7 @@ struct Round<'a> {
     clients: Vec<Client>,
     grammar: &'a Grammar,
     random: Random,
+    has_libraries: bool,
     played: u64,
 }
 
@@ -227,6 +268,9 @@ impl Round<'_> {
             if next_look <= self.played || count <= self.played {
                 next_look += LOOK_EVERY;
                 self.on_each_client(keyspace::compare)?;
+                if self.has_libraries {
+                    self.on_each_client(libraries::exchange)?;
+                }
                 self.flush_now_and_then()?;
             }
         }
@@ -277,7 +321,7 @@ fn batch(grammar: &Grammar, random: &mut Random, client: &Client) -> Vec<Words> 
         batch.push(script(grammar, random, client));
     }
     for _ in 0..=random.below(BATCH) {
-        let command = grammar.command(random, &client.vocabulary);
+        let command = command(grammar, random, client);
         let witness = witness(&command);
         let pops = class(&command) == Class::Popped;
         batch.push(command);
@@ -289,11 +333,16 @@ fn batch(grammar: &Grammar, random: &mut Random, client: &Client) -> Vec<Words> 
     batch
 }
 
+fn command(grammar: &Grammar, random: &mut Random, client: &Client) -> Words {
+    let command = grammar.command(random, &client.vocabulary);
+    lua::put_in(command, random, &client.vocabulary)
+}
+
 /// Commands whose replies are the same to the last byte, also in the one of EXEC.
 fn transact(grammar: &Grammar, random: &mut Random, client: &Client, batch: &mut Vec<Words>) {
     batch.push(words(&["MULTI"]));
     for _ in 0..random.below(QUEUED_MAX + 1) {
-        let command = grammar.command(random, &client.vocabulary);
+        let command = command(grammar, random, client);
         if class(&command) == Class::Exact {
             batch.push(command);
         }
@@ -319,7 +368,7 @@ fn script(grammar: &Grammar, random: &mut Random, client: &Client) -> Words {
         eval[1] = format!("redis.setresp(3) {CALLS}").into_bytes();
     }
     for _ in 0..=random.below(CALLED_MAX) {
-        let command = grammar.command(random, &client.vocabulary);
+        let command = command(grammar, random, client);
         let is_told_otherwise = speaks_resp3 && answers_coordinates(&command);
         let is_same = class(&command) == Class::Exact && !forgets_zero_signs(&command);
         if is_same && !is_told_otherwise {

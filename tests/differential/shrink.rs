@@ -1,10 +1,13 @@
 //! Makes a failing history short: it is played again, without ever more of its commands.
 
 use super::client::{Client, Mismatch, Servers};
+use super::lua;
 use crate::support::Words;
 
 /// Histories are played again at most so often.
 const REPLAYS_MAX: u32 = 200;
+/// And schedules so often.
+const SCHEDULE_REPLAYS_MAX: usize = 60;
 /// How many commands are shown when playing them again shows nothing.
 const TAIL: usize = 12;
 
@@ -79,7 +82,9 @@ impl Trial<'_> {
         }
         self.replays_left -= 1;
         let mut client = Client::dial(self.servers, self.index, self.crowd);
-        client.on_each(|wire| drop(wire.ask("FLUSHALL")));
+        for command in lua::emptying() {
+            client.ask_both(&command);
+        }
         for part in history.chunks(50) {
             if client.play(part).is_err() {
                 return false;
@@ -90,6 +95,33 @@ impl Trial<'_> {
             false => client.play(std::slice::from_ref(&self.last)).is_err(),
         }
     }
+}
+
+/// Leaves out steps of a schedule that fails, as long as something is still found.
+pub fn leave_out<S: Clone>(
+    mut steps: Vec<S>,
+    mut found: String,
+    mut play: impl FnMut(&[S]) -> Option<String>,
+) -> (Vec<S>, String) {
+    let mut replays_left = SCHEDULE_REPLAYS_MAX;
+    let mut fails = |steps: &[S]| {
+        replays_left = replays_left.checked_sub(1)?;
+        play(steps)
+    };
+    let mut width = steps.len().div_ceil(2);
+    while 0 < width {
+        let mut at = 0;
+        while at < steps.len() {
+            let end = (at + width).min(steps.len());
+            let shorter = [&steps[..at], &steps[end..]].concat();
+            match fails(&shorter) {
+                Some(what) => (steps, found) = (shorter, what),
+                None => at = end,
+            }
+        }
+        width /= 2;
+    }
+    (steps, found)
 }
 
 fn is_related(command: &Words, last: &Words) -> bool {

@@ -40,6 +40,34 @@ fn transactions_watches_and_blocking_calls_are_the_masters() {
 }
 
 #[test]
+fn a_transaction_that_is_aborted_leaves_nothing_watched() {
+    for kind in Kind::all() {
+        let set = RealSet::new(kind, 0, &[]);
+        let proxy = set.proxy(STICKY);
+        let (mut ours, mut theirs) = (proxy.dial(), set.members[0].dial());
+        for poison in ["NOSUCH", "SET k", "EVAL x", "GET k k"] {
+            ok(&mut ours, "WATCH k");
+            ok(&mut ours, "MULTI");
+            ours.ask(poison);
+            starts(&ours.ask("EXEC"), "EXECABORT");
+            ok(&mut theirs, "SET k 1");
+            // What is queued now depends on nothing that was watched before.
+            ok(&mut ours, "MULTI");
+            ours.ask("SET k 2");
+            assert_eq!(ours.ask("EXEC").list().len(), 1, "{kind:?} {poison}");
+            assert_eq!(theirs.ask("GET k").string(), "2");
+            // Servers flag those whose watched keys have changed.
+            let is_flagged =
+                |it: &str| it.strip_prefix("flags=").is_some_and(|flags| flags.contains('d'));
+            until("the server to have lost its watcher", || {
+                let clients = theirs.ask("CLIENT LIST").string();
+                (!clients.split_whitespace().any(is_flagged)).then_some(())
+            });
+        }
+    }
+}
+
+#[test]
 fn a_client_speaks_resp3_while_another_speaks_resp2() {
     let set = RealSet::new(Kind::Redis, 1, &[]);
     let proxy = set.proxy(STICKY);
@@ -214,7 +242,9 @@ fn a_replica_that_shows_nothing_old_is_asked_once() {
     ok(&mut ours, "SET k v");
     set.members.remove(0).crash();
     until("it to be without a link", || (states(&mut ours)[1] == "link-down").then_some(()));
-    starts(&ours.ask("GET k"), "LAGGED");
+    // On a busy machine what it has answered may be known before the read is given up.
+    let told = ours.ask("GET k").string();
+    assert!(told.starts_with("LAGGED") || told.starts_with("MASTERDOWN"), "{told}");
     let stats = set.members[0].dial().ask("INFO commandstats").string();
     let gets = stats.lines().find(|it| it.starts_with("cmdstat_get:")).unwrap_or_default();
     let refused = gets.split_once("rejected_calls=").and_then(|it| it.1.split(',').next());

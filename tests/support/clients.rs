@@ -19,9 +19,11 @@ pub fn others(wire: &mut Wire) -> Vec<String> {
     list.lines().filter(|it| !it.starts_with(&own)).map(str::to_owned).collect()
 }
 
-/// Waits until the client that asks is the only one.
+/// Waits until the client that asks is the only one that is no replica.
 pub fn until_alone(wire: &mut Wire) {
-    until("all other clients to be gone", || others(wire).is_empty().then_some(()));
+    until("all other clients to be gone", || {
+        others(wire).iter().all(|it| it.contains(" flags=S")).then_some(())
+    });
 }
 
 /// Waits until a script of another client has run for so long that others can tell. FUNCTION KILL

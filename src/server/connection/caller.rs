@@ -327,8 +327,9 @@ impl Caller {
         self.server.clients.leave(self.client.id);
     }
 
-    /// Ends all watches.
+    /// Ends all watches, wherever they are.
     pub fn unwatch_all(&mut self) {
+        self.end_remote_watches();
         unwatch_all(&self.server.set, &mut self.session);
     }
 }

@@ -271,13 +271,22 @@ impl Caller {
             }
             // Without a transaction DISCARD is an error.
             "discard" if !is_queueing => None,
-            "unwatch" | "discard" | "reset" if self.session.watches_remote => {
-                self.session.watches_remote = false;
-                // Its end is the end of what it watches.
-                drop(self.server.forwarding.take_lease(self.client.id));
+            "unwatch" | "discard" | "reset" => {
+                self.end_remote_watches();
+                None
+            }
+            "exec" if self.session.queue.as_ref().is_some_and(ends_here) => {
+                self.end_remote_watches();
                 None
             }
             _ => None,
+        }
+    }
+
+    /// What is watched at the master is watched no more: the end of its connection is its end.
+    pub fn end_remote_watches(&mut self) {
+        if std::mem::take(&mut self.session.watches_remote) {
+            drop(self.server.forwarding.take_lease(self.client.id));
         }
     }
 
@@ -398,6 +407,11 @@ fn elements(reply: &[u8]) -> Vec<&[u8]> {
 /// as Sentinel does.
 pub fn is_of_master(queue: &Queue) -> bool {
     queue.commands.is_empty() || queue.commands.iter().any(|it| goes_along(table().get(it.0)))
+}
+
+/// Whether the master never hears of this transaction: its EXEC is answered here.
+fn ends_here(queue: &Queue) -> bool {
+    queue.is_poisoned || !is_of_master(queue)
 }
 
 /// Whether a queued command may go to the master with its transaction.

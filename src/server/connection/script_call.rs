@@ -16,6 +16,7 @@ use std::sync::Arc;
 pub const UNKNOWN_SCRIPT: Fault = Fault::Static("NOSCRIPT No matching script. Please use EVAL.");
 /// No such function.
 pub const UNKNOWN_FUNCTION: Fault = Fault::Static("ERR Function not found");
+const SUM_LEN: usize = size_of::<Sha>();
 const NO_NUMBER_OF_KEYS: Fault = Fault::Static("ERR Bad number of keys provided");
 const WRITES_IN_RO: Fault =
     Fault::Static("ERR Can not execute a script with write flag using *_ro command.");
@@ -107,7 +108,12 @@ impl<'r> ScriptCall<'r> {
                 let (sha, script) = found.map_err(|it| Fault::Message(message(it)))?;
                 (Which::Script(sha, script.text), script.flags)
             }
+            // Only what may be a sum at all has its number of keys looked at first.
             ScriptBy::Sha => {
+                if word.len() != SUM_LEN {
+                    return Err(UNKNOWN_SCRIPT);
+                }
+                number_of_keys(run, request)?;
                 let found = caller.server.scripting.by_sha(word, last);
                 let (sha, script) = found.ok_or(UNKNOWN_SCRIPT)?;
                 (Which::Script(sha, script.text), script.flags)

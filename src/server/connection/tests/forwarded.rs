@@ -159,3 +159,28 @@ fn a_watch_at_the_master_has_a_connection_of_its_own_until_it_ends() {
     assert!(refused.contains("-ERR WATCH inside MULTI"), "{refused}");
     assert!(!client.caller.session.watches_remote && forwarded(&mut proxy).is_none());
 }
+
+#[test]
+fn whatever_ends_a_transaction_here_ends_what_it_watched_at_the_master() {
+    let refused = "[[route]]\nname = \"secret\"\nkeys = [\"secret:*\"]\nrefuse = true\n";
+    for (lines, answer) in [
+        ("MULTI\r\nNOSUCH\r\nSET a 1\r\nEXEC", "-EXECABORT"),
+        ("MULTI\r\nSET a\r\nEXEC", "-EXECABORT"),
+        ("MULTI\r\nSET secret:1 x\r\nEXEC", "-EXECABORT"),
+        ("MULTI\r\nEXEC x", "-EXECABORT"),
+        ("MULTI\r\nSET a 1\r\nCLIENT ID\r\nEXEC", "-EXECABORT"),
+        ("MULTI\r\nCLIENT GETNAME\r\nEXEC", "*1"),
+        ("MULTI\r\nNOSUCH\r\nDISCARD", "+OK"),
+    ] {
+        let mut proxy = forwarding(refused);
+        let mut client = proxy.connect();
+        proxy.ask(&mut client, "WATCH a");
+        let (_, _, slot) = forwarded(&mut proxy).unwrap();
+        answered(&mut proxy, &mut client, slot, Ok("+OK\r\n"));
+        assert!(client.caller.session.watches_remote);
+        let reply = proxy.ask(&mut client, lines);
+        assert!(reply.contains(answer), "{lines}: {reply}");
+        assert!(forwarded(&mut proxy).is_none(), "{lines}");
+        assert!(!client.caller.session.watches_remote, "{lines}: {reply}");
+    }
+}
