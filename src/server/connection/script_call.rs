@@ -99,24 +99,24 @@ impl<'r> ScriptCall<'r> {
         libraries: impl FnOnce() -> Arc<Libraries>,
     ) -> Result<ScriptCall<'r>, Fault> {
         let word = request.get(1).unwrap_or_default();
-        let (which, flags) = match run.by {
+        let (which, flags, keys) = match run.by {
             // Its number of keys is looked at first.
             ScriptBy::Text => {
-                number_of_keys(run, request)?;
+                let keys = number_of_keys(run, request)?;
                 let found = caller.server.scripting.by_text(word, last);
                 let message = |it: Vec<u8>| String::from_utf8_lossy(&it).into_owned();
                 let (sha, script) = found.map_err(|it| Fault::Message(message(it)))?;
-                (Which::Script(sha, script.text), script.flags)
+                (Which::Script(sha, script.text), script.flags, keys)
             }
             // Only what may be a sum at all has its number of keys looked at first.
             ScriptBy::Sha => {
                 if word.len() != SUM_LEN {
                     return Err(UNKNOWN_SCRIPT);
                 }
-                number_of_keys(run, request)?;
+                let keys = number_of_keys(run, request)?;
                 let found = caller.server.scripting.by_sha(word, last);
                 let (sha, script) = found.ok_or(UNKNOWN_SCRIPT)?;
-                (Which::Script(sha, script.text), script.flags)
+                (Which::Script(sha, script.text), script.flags, keys)
             }
             ScriptBy::Function => {
                 let libraries = libraries();
@@ -127,10 +127,10 @@ impl<'r> ScriptCall<'r> {
                     false => Cow::Owned(registered.to_vec()),
                 };
                 let (library, flags) = (library.clone(), function.flags);
-                (Which::Function(FoundFunction { name, libraries, library }), Some(flags))
+                let which = Which::Function(FoundFunction { name, libraries, library });
+                (which, Some(flags), number_of_keys(run, request)?)
             }
         };
-        let keys = number_of_keys(run, request)?;
         let says_no_writes = flags.is_some_and(|it| it.has(Flags::NO_WRITES));
         if run.reads_only && flags.is_some() && !says_no_writes {
             let is_told = caller.lacks_memory && !flags.is_some_and(|it| it.has(Flags::ALLOW_OOM));
