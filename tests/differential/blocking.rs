@@ -5,13 +5,11 @@
 mod stage;
 mod steps;
 
-use crate::replay::Replay;
-use crate::shrink::leave_out;
+use crate::schedules;
 use crate::support::{Server, contents, digests, within};
 use entourage::base::random::Random;
 use stage::{Seen, Stage};
 use std::collections::BTreeSet;
-use std::env;
 use std::time::Duration;
 use steps::{Draw, Step};
 
@@ -24,32 +22,20 @@ pub fn run(seed: u64, threads: &str) -> Result<String, String> {
     let Some(theirs) = Server::valkey() else {
         return Ok("SKIPPED: NO VALKEY-SERVER HERE, NAME ONE IN VALKEY_SERVER".into());
     };
-    let ours = Server::entourage(&["--replicas", "2", "--threads", threads]);
-    let replay = Replay::of(&ours);
-    let schedules = SCHEDULES[usize::from(env::var_os("ENTOURAGE_LONG").is_some())];
-    let mut played = 0;
-    for number in 0..schedules {
-        let random = Random::new(seed.wrapping_mul(1_000_003).wrapping_add(number));
-        let mut draw = Draw::new(random);
-        let mut steps = vec![];
-        let found = play(&theirs, &ours, |stage| {
+    let draw = |ours: &Server, random: Random| {
+        let (mut draw, mut steps) = (Draw::new(random), vec![]);
+        let found = play(&theirs, ours, |stage| {
             let is_over = steps.len() == draw.steps;
             let step = (!is_over).then(|| draw.step(&stage.blocked(), stage.is_busy()))?;
             steps.push(step.clone());
             Some(step)
         });
-        played += steps.len();
-        if let Some(found) = found {
-            let (steps, found) = leave_out(steps, found, |steps| {
-                let mut rest = steps.iter().cloned();
-                play(&theirs, &ours, |_| rest.next())
-            });
-            let lines: Vec<String> = steps.iter().map(|it| format!("  {it}\n")).collect();
-            return Err(format!("schedule {number} of seed {seed}:\n{}{found}", lines.concat()));
-        }
-    }
-    replay.compare(&ours)?;
-    Ok(format!("({played} steps of {schedules} schedules, seed {seed}, {threads} workers)"))
+        (steps, found)
+    };
+    schedules::run((seed, threads), SCHEDULES, draw, |ours, steps| {
+        let mut rest = steps.iter().cloned();
+        play(&theirs, ours, |_| rest.next())
+    })
 }
 
 /// Plays steps at both servers. Answers what differs.

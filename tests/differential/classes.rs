@@ -25,6 +25,8 @@ pub enum Class {
     Refused,
     /// But for the times in it, which two clocks have told.
     Clocks,
+    /// But for the end of an error, which echoes a word that is longer than ours echo.
+    Echo,
     /// Libraries and their functions, in any order.
     Listing,
     /// Only what kind of reply it is.
@@ -69,6 +71,7 @@ const CLASSES: &[(&str, Class, &str)] = &[
     ("OBJECT ENCODING", Class::Encoding, "7.2 has listpacks where 7.0 has none yet"),
     ("OBJECT REFCOUNT", Class::Kind, "what is shared is the server's own affair"),
     ("MEMORY USAGE", Class::Kind, "other structures have other sizes"),
+    ("FUNCTION LOAD", Class::Echo, "Redis echoes an option as long as it is"),
     ("FUNCTION LIST", Class::Listing, "tables of different making have different orders"),
     ("FUNCTION RESTORE", Class::Refusal, "names whatever is met first of what is there already"),
     ("FUNCTION DUMP", Class::Kind, "likewise"),
@@ -146,6 +149,10 @@ pub fn agree(class: Class, theirs: &Value, ours: &Value, witness: Option<&Value>
         Class::Near(tolerance) => are_near(theirs, ours, tolerance),
         Class::Clocks => untimed(theirs) == untimed(ours),
         Class::Encoding => is_newer_encoding(theirs, ours, witness),
+        Class::Echo => match (theirs, ours) {
+            (Value::Error(theirs), Value::Error(ours)) => is_begin_of(theirs, ours),
+            _ => theirs == ours,
+        },
         Class::Listing => listed(theirs) == listed(ours),
         Class::Kind => std::mem::discriminant(theirs) == std::mem::discriminant(ours),
     }
@@ -178,13 +185,19 @@ fn is_newer_encoding(theirs: &Value, ours: &Value, kind: Option<&Value>) -> bool
     }
 }
 
-/// Errors echo so much of a word here; some of Redis echo all of it.
-const ECHOED_BYTES_MAX: usize = 128;
-
 /// Errors echo the client's words. Ours are UTF-8 always; Redis' hold the bytes that came.
 fn are_same_text(theirs: &[u8], ours: &[u8]) -> bool {
-    let (theirs, ours) = (String::from_utf8_lossy(theirs), String::from_utf8_lossy(ours));
-    theirs == ours || ECHOED_BYTES_MAX <= ours.len() && theirs.starts_with(&*ours)
+    String::from_utf8_lossy(theirs) == String::from_utf8_lossy(ours)
+}
+
+/// Errors echo so much of a word here.
+const ECHOED_BYTES_MAX: usize = 128;
+
+/// The same text, or as much of it as is echoed here.
+fn is_begin_of(theirs: &[u8], ours: &[u8]) -> bool {
+    let is_cut = ECHOED_BYTES_MAX <= ours.len();
+    let (whole, begin) = (String::from_utf8_lossy(theirs), String::from_utf8_lossy(ours));
+    whole == begin || is_cut && whole.starts_with(&*begin)
 }
 
 /// Without the times that XPENDING and XINFO tell.

@@ -19,6 +19,7 @@ mod lua;
 mod pubsub;
 mod replay;
 mod rounds;
+mod schedules;
 mod scripted;
 mod shrink;
 #[path = "../support/mod.rs"]

@@ -6,8 +6,6 @@ use crate::support::Words;
 
 /// Histories are played again at most so often.
 const REPLAYS_MAX: u32 = 200;
-/// And schedules so often.
-const SCHEDULE_REPLAYS_MAX: usize = 60;
 /// How many commands are shown when playing them again shows nothing.
 const TAIL: usize = 12;
 
@@ -59,21 +57,8 @@ impl Trial<'_> {
     }
 
     /// Leaves out halves, quarters, … single commands as long as it still fails.
-    fn thin_out(&mut self, mut history: Vec<Words>) -> Vec<Words> {
-        let mut width = history.len().div_ceil(2);
-        while 0 < width {
-            let mut at = 0;
-            while at < history.len() {
-                let end = (at + width).min(history.len());
-                let shorter = [&history[..at], &history[end..]].concat();
-                match self.fails(&shorter) {
-                    true => history = shorter,
-                    false => at = end,
-                }
-            }
-            width /= 2;
-        }
-        history
+    fn thin_out(&mut self, history: Vec<Words>) -> Vec<Words> {
+        leave_out(history, (), |it| self.fails(it).then_some(())).0
     }
 
     fn fails(&mut self, history: &[Words]) -> bool {
@@ -97,17 +82,12 @@ impl Trial<'_> {
     }
 }
 
-/// Leaves out steps of a schedule that fails, as long as something is still found.
-pub fn leave_out<S: Clone>(
+/// Leaves out halves, quarters, … single steps as long as something is still found.
+pub fn leave_out<S: Clone, F>(
     mut steps: Vec<S>,
-    mut found: String,
-    mut play: impl FnMut(&[S]) -> Option<String>,
-) -> (Vec<S>, String) {
-    let mut replays_left = SCHEDULE_REPLAYS_MAX;
-    let mut fails = |steps: &[S]| {
-        replays_left = replays_left.checked_sub(1)?;
-        play(steps)
-    };
+    mut found: F,
+    mut fails: impl FnMut(&[S]) -> Option<F>,
+) -> (Vec<S>, F) {
     let mut width = steps.len().div_ceil(2);
     while 0 < width {
         let mut at = 0;

@@ -2,7 +2,7 @@
 //! with a Valkey where Redis 7.2 differs from the Redis at hand.
 
 use crate::support::{
-    BOTH, Server, Value, WORKERS, Wire, info_field, ok, order, until, until_blocked, words,
+    BOTH, Server, Value, WORKERS, Wire, info_field, ok, order, until_blocked, until_gone, words,
 };
 use std::collections::BTreeMap;
 
@@ -61,11 +61,9 @@ impl Stage<'_> {
                 String::new()
             }
             '!' => {
-                let gone = format!("id={id} ");
+                let id = *id;
                 self.clients.remove(&letter);
-                until("the client to be gone", || {
-                    (!self.operator.ask("CLIENT LIST").string().contains(&gone)).then_some(())
-                });
+                until_gone(&mut self.operator, id);
                 String::new()
             }
             other => panic!("no such mark: {other}"),

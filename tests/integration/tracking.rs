@@ -2,7 +2,8 @@
 //! are served by replicas; and nobody's cache is ever older than what it was told.
 
 use crate::support::{
-    BOTH, Server, Value, Wire, Words, info_field, ok, order, python, until, until_blocked, words,
+    BOTH, Server, Value, Wire, Words, info_field, ok, order, python, until, until_blocked,
+    until_gone, words,
 };
 use std::collections::HashMap;
 use std::path::Path;
@@ -46,12 +47,7 @@ impl<'s> Stage<'s> {
         } else if let Some(name) = line.strip_suffix('!') {
             let (_, wire, id) = self.clients.remove(self.at(name));
             drop(wire);
-            let mut watcher = self.server.dial();
-            let gone = || {
-                let list = watcher.ask("CLIENT LIST").string();
-                (!list.contains(&format!("id={id} "))).then_some(())
-            };
-            until("a client to be gone", gone);
+            until_gone(&mut self.server.dial(), id);
         } else {
             let (name, commands) = line.split_once("> ").unwrap();
             let commands: Vec<Words> = commands.split("; ").map(|it| self.words(it)).collect();

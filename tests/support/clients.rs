@@ -19,10 +19,23 @@ pub fn others(wire: &mut Wire) -> Vec<String> {
     list.lines().filter(|it| !it.starts_with(&own)).map(str::to_owned).collect()
 }
 
-/// Waits until the client that asks is the only one that is no replica.
+/// Waits until the client that asks is the only one.
 pub fn until_alone(wire: &mut Wire) {
+    until("all other clients to be gone", || others(wire).is_empty().then_some(()));
+}
+
+/// Waits until the client that asks is the only one that is no replica.
+pub fn until_alone_with_replicas(wire: &mut Wire) {
     until("all other clients to be gone", || {
         others(wire).iter().all(|it| it.contains(" flags=S")).then_some(())
+    });
+}
+
+/// Waits until a client is no more that has hung up.
+pub fn until_gone(operator: &mut Wire, id: i64) {
+    let line = format!("id={id} ");
+    until("the client to be gone", || {
+        (!operator.ask("CLIENT LIST").string().contains(&line)).then_some(())
     });
 }
 

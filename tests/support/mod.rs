@@ -27,7 +27,8 @@ pub mod value;
 pub mod wire;
 
 pub use clients::{
-    info_field, others, until_alone, until_blocked, until_running, until_unsent, waits_are_served,
+    info_field, others, until_alone, until_alone_with_replicas, until_blocked, until_gone,
+    until_running, until_unsent, waits_are_served,
 };
 pub use contents::{contents, hold_the_same, shown, until_caught_up};
 pub use ending::{ENDINGS, Ending, HANG_UPS};

@@ -3,7 +3,8 @@
 use super::steps::{KEYS, Step};
 use crate::support::wire::encode;
 use crate::support::{
-    Server, Value, Wire, Words, info_field, ok, until, until_alone, within, words,
+    Server, Value, Wire, Words, info_field, ok, until, until_alone_with_replicas, until_gone,
+    within, words,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -130,11 +131,7 @@ impl<'s> Stage<'s> {
         self.seen.states.remove(&client);
         let Some(gone) = self.clients.remove(&client) else { return };
         drop(gone.wire);
-        let line = format!("id={} ", gone.id);
-        until("the client to be gone", || {
-            let is_there = self.operator.ask("CLIENT LIST").string().contains(&line);
-            (!is_there).then_some(())
-        });
+        until_gone(&mut self.operator, gone.id);
     }
 
     fn say(&mut self, client: usize, commands: &[Words]) {
@@ -254,7 +251,7 @@ impl<'s> Stage<'s> {
     pub fn end(mut self) {
         self.clients.clear();
         drop(self.listener);
-        until_alone(&mut self.operator);
+        until_alone_with_replicas(&mut self.operator);
         for name in COUNTS {
             until("nobody to wait", || {
                 let count = info_field(&mut self.operator, "clients", name)?;

@@ -2,7 +2,9 @@
 
 use super::steps::Step;
 use crate::support::wire::encode;
-use crate::support::{Server, Value, Wire, Words, ok, until, until_alone, within, words};
+use crate::support::{
+    Server, Value, Wire, Words, ok, until_alone_with_replicas, until_gone, within, words,
+};
 use std::collections::BTreeMap;
 use std::thread::sleep;
 use std::time::Duration;
@@ -69,11 +71,7 @@ impl<'s> Stage<'s> {
         self.seen.told.remove(&client);
         let Some(gone) = self.clients.remove(&client) else { return };
         drop(gone.wire);
-        let line = format!("id={} ", gone.id);
-        until("the client to be gone", || {
-            let is_there = self.operator.ask("CLIENT LIST").string().contains(&line);
-            (!is_there).then_some(())
-        });
+        until_gone(&mut self.operator, gone.id);
     }
 
     fn client(&mut self, number: usize) -> &mut Client {
@@ -125,7 +123,7 @@ impl<'s> Stage<'s> {
     pub fn end(mut self) {
         self.clients.clear();
         self.operator.cmd(&["CONFIG", "SET", "notify-keyspace-events", ""]);
-        until_alone(&mut self.operator);
+        until_alone_with_replicas(&mut self.operator);
     }
 }
 
