@@ -133,8 +133,9 @@ fn sliced(whole: &Scenario, settings: Settings) -> Result<Scenario, String> {
 
 /// Requests per second and latencies of a slice; `None` if nothing was answered well.
 fn measured(outcome: &Outcome) -> Option<[f64; 3]> {
-    let all = &outcome.totals.all;
-    let quantile = |it: f64| all.value_at_quantile(it).max(1) as f64;
+    let (all, due) = (&outcome.totals.all, outcome.all_due());
+    let due = due.as_ref().unwrap_or(all);
+    let quantile = |it: f64| due.value_at_quantile(it).max(1) as f64;
     let per_second = all.len() as f64 / outcome.time.as_secs_f64();
     (!all.is_empty()).then(|| [per_second, quantile(0.5), quantile(0.99)])
 }

@@ -80,7 +80,7 @@ impl Gathered {
         };
         all.time += slice.time;
         all.cpu_s += slice.cpu_s;
-        all.not_sent += slice.not_sent;
+        all.unsent.add(&slice.unsent).expect("their bounds are the same");
         append_new(&mut all.notes, slice.notes);
         append_new(&mut all.shortcomings, slice.shortcomings);
         if let Some((all, of_slice)) = all.served.as_mut().zip(slice.served) {

@@ -2,8 +2,9 @@
 
 use super::beside::{Done, LagPoint};
 use super::check::Verdict;
-use super::measure::Totals;
+use super::measure::{Totals, latencies};
 use super::members::Served;
+use hdrhistogram::Histogram;
 use std::time::Duration;
 
 /// What a run has come to.
@@ -24,8 +25,9 @@ pub struct Outcome {
     pub served: Option<Served>,
     /// How far replicas were behind.
     pub lags: Vec<LagPoint>,
-    /// The open loop: requests that were due before the end and have not been sent.
-    pub not_sent: u64,
+    /// The open loop: of requests that were due before the end and have not been sent, how long
+    /// before it they were due, in ns: the least that an answer would have taken.
+    pub unsent: Histogram<u64>,
     /// When the measured part began: ns since the run did.
     pub measured_from: u64,
     /// What members had served when there was a new master.
@@ -39,6 +41,16 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Latencies of all that was due, if not all of it was sent: what was not, as if it had been
+    /// answered at the end.
+    pub fn all_due(&self) -> Option<Histogram<u64>> {
+        (!self.unsent.is_empty()).then(|| {
+            let mut due = self.totals.all.clone();
+            due.add(&self.unsent).expect("their bounds are the same");
+            due
+        })
+    }
+
     /// One of which nothing else is known.
     pub fn of(totals: Totals, time: Duration) -> Outcome {
         Outcome {
@@ -50,7 +62,7 @@ impl Outcome {
             servers: Vec::new(),
             served: None,
             lags: Vec::new(),
-            not_sent: 0,
+            unsent: latencies(),
             measured_from: 0,
             promoted: Vec::new(),
             notes: Vec::new(),

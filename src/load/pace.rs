@@ -1,5 +1,7 @@
 //! When requests are to be sent in the open loop: a rate that may change over time.
 
+use super::measure::latencies;
+use hdrhistogram::Histogram;
 use std::time::Duration;
 
 /// A stretch of a run.
@@ -76,6 +78,9 @@ impl Phase {
 /// A share of a request that is nothing but rounding.
 const SLACK: f64 = 1e-6;
 
+/// Of so many requests that are late each is looked at.
+const LOOKED_AT: u64 = 100_000;
+
 /// Times at which one thread's requests are due.
 pub struct Schedule {
     phases: Vec<Phase>,
@@ -120,6 +125,20 @@ impl Schedule {
             (began, sent) = (began + phase.time.as_nanos() as u64, 0);
         }
         left
+    }
+
+    /// How long before this moment those that [`Schedule::left_before`] counts are due, in ns. Of
+    /// very many only some are looked at, and stand for those around them.
+    pub fn unsent_before(&mut self, end: u64) -> Histogram<u64> {
+        let (mut unsent, mut left) = (latencies(), self.left_before(end));
+        let share = left / LOOKED_AT + 1;
+        while let Some(due) = self.next_due().filter(|it| *it < end && left != 0) {
+            let count = share.min(left);
+            unsent.saturating_record_n(end - due, count);
+            left -= count;
+            self.sent += count;
+        }
+        unsent
     }
 }
 
@@ -177,6 +196,29 @@ mod tests {
         assert_eq!(schedule.left_before(950_000_000), 50);
         assert_eq!(schedule.left_before(1_500_000_000), 105);
         assert_eq!(schedule.left_before(u64::MAX), 110);
+    }
+
+    #[test]
+    fn of_what_is_due_and_not_sent_it_is_known_since_when() {
+        let phases = ["step 1000 1s", "step 10 1s"].map(|it| Phase::parse(it, seconds).unwrap());
+        let mut schedule = Schedule::new(phases.to_vec());
+        (0..900).for_each(|_| schedule.advance());
+        let unsent = schedule.unsent_before(1_500_000_000);
+        assert_eq!(unsent.len(), 105);
+        let is_about = |it: u64, ms: u64| it.abs_diff(ms * 1_000_000) <= ms * 1_000;
+        assert!(is_about(unsent.max(), 600), "{}", unsent.max());
+        // The last of the second phase that is late was due at 1.4 s.
+        assert!(is_about(unsent.min(), 100), "{}", unsent.min());
+        assert!(schedule.unsent_before(1_500_000_000).is_empty());
+    }
+
+    #[test]
+    fn very_many_that_are_not_sent_are_all_counted() {
+        let phase = Phase::parse("step 3000000 2s", seconds).unwrap();
+        let unsent = Schedule::new(vec![phase]).unsent_before(2_000_000_000);
+        assert_eq!(unsent.len(), 6_000_000);
+        let median = unsent.value_at_quantile(0.5);
+        assert!(median.abs_diff(1_000_000_000) < 2_000_000, "{median}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::client::Lane;
 use super::control::{Control, error_of, text_of};
 use super::gathered::Gathered;
 use super::interrupt::Interrupt;
-use super::measure::{Second, Totals, length_of};
+use super::measure::{Second, Totals, latencies, length_of};
 use super::members::Served;
 use super::mix::write_key;
 use super::outcome::Outcome;
@@ -16,6 +16,7 @@ use super::report::hdr::Log;
 use super::scenario::Scenario;
 use super::thread::{SHARED_KEYS, Shared, Thread, Told};
 use crate::runtime::{clock, process};
+use hdrhistogram::Histogram;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::Ordering::{Relaxed, Release};
@@ -221,7 +222,8 @@ fn attend(
         let mut hdr = Log::new(watch.keeps_hdr);
         let mut totals = Totals::new(scenario.commands.len());
         let mut open: BTreeMap<u32, Vec<Second>> = BTreeMap::new();
-        let (mut running, mut failed, mut unsent) = (scenario.threads, None, Unsent::default());
+        let (mut running, mut failed) = (scenario.threads, None);
+        let mut unsent = Unsent { since: latencies(), is_stalled: false };
         let mut away = BTreeSet::new();
         watch.progress.begin(scenario);
         while let Ok(it) = told.recv() {
@@ -235,9 +237,8 @@ fn attend(
                     running -= 1;
                     totals.errors.append(it.errors);
                     away.extend(it.away);
-                    unsent.count += it.not_sent;
-                    unsent.late_ns = unsent.late_ns.max(it.late_ns);
-                    unsent.is_stalled |= SILENT_NS_MIN <= it.silent_ns && it.not_sent != 0;
+                    unsent.is_stalled |= SILENT_NS_MIN <= it.silent_ns && !it.unsent.is_empty();
+                    unsent.since.add(it.unsent).expect("their bounds are the same");
                 }
                 Told::Second(second) => {
                     let number = second.number;
@@ -279,14 +280,13 @@ fn attend(
         shortcomings.extend(unsent.shortcoming(&totals));
         let away = away.iter().filter_map(|it| scenario.targets.get(usize::from(*it)));
         shortcomings.extend(away.map(|it| format!("{it}: there was no connection at the end")));
-        let not_sent = unsent.count;
         Ok(Outcome {
             cpu_s,
             faults,
             lags,
             measured_from,
             promoted,
-            not_sent,
+            unsent: unsent.since,
             notes,
             shortcomings,
             hdr,
@@ -296,23 +296,22 @@ fn attend(
 }
 
 /// What was due in the open loop and has not been sent.
-#[derive(Default)]
 struct Unsent {
-    count: u64,
-    /// How long before the end the first was due.
-    late_ns: u64,
+    /// How long before the end each was due, in ns.
+    since: Histogram<u64>,
     /// Whether nothing was answered any more.
     is_stalled: bool,
 }
 
 impl Unsent {
-    /// If a stall has kept more than a few requests from being sent: latencies do not show it.
+    /// If a stall has kept more than a few requests from being sent: the latencies of what was
+    /// answered do not show it.
     fn shortcoming(&self, totals: &Totals) -> Option<String> {
-        let due = self.count + totals.all.len() + totals.errors.count();
-        let is_much = due * NOT_SENT_PERCENT_MAX < self.count * 100;
-        (self.is_stalled && is_much).then(|| {
-            format!("the target stalled until the end: {} of {due} were not sent", self.count)
-        })
+        let count = self.since.len();
+        let due = count + totals.all.len() + totals.errors.count();
+        let is_much = due * NOT_SENT_PERCENT_MAX < count * 100;
+        (self.is_stalled && is_much)
+            .then(|| format!("the target stalled until the end: {count} of {due} were not sent"))
     }
 }
 
@@ -322,12 +321,12 @@ fn notes(scenario: &Scenario, unsent: &Unsent, is_interrupted: bool) -> Vec<Stri
     if is_interrupted {
         notes.push("interrupted: it ended early".to_owned());
     }
-    if unsent.count != 0 {
+    if !unsent.since.is_empty() {
         notes.push(format!(
             "the rate was not reached: due, not sent: {}, for up to {:.3} s before the end, as \
              every client that was connected had its requests under way",
-            unsent.count,
-            unsent.late_ns as f64 / 1e9
+            unsent.since.len(),
+            unsent.since.max() as f64 / 1e9
         ));
     }
     notes

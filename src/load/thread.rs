@@ -9,13 +9,14 @@ use super::connector::Connector;
 use super::form::Meaning;
 use super::interrupt::Interrupt;
 use super::keys::Keys;
-use super::measure::{Errors, Recorder, Second, part_of_second};
+use super::measure::{Errors, Recorder, Second, latencies, part_of_second};
 use super::mix::{Command, Maker, Subject};
 use super::pace::Schedule;
 use super::scenario::Scenario;
 use crate::base::random::Random;
 use crate::runtime::clock;
 use crate::runtime::poller::{Poller, Ready, sleep_precisely};
+use hdrhistogram::Histogram;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
@@ -88,10 +89,9 @@ pub enum Told {
 pub struct Ended {
     /// Errors by their first word.
     pub errors: Errors,
-    /// The open loop: requests that were due before the end and have not been sent.
-    pub not_sent: u64,
-    /// How long before the end the first of them was due, in ns.
-    pub late_ns: u64,
+    /// The open loop: of requests that were due before the end and have not been sent, how long
+    /// before it they were due, in ns.
+    pub unsent: Histogram<u64>,
     /// For how long nothing had been answered when the time was over, in ns.
     pub silent_ns: u64,
     /// Targets to which a connection could not be made again.
@@ -365,11 +365,11 @@ impl<'s> Thread<'s> {
         }
         self.hand_over();
         let errors = std::mem::take(&mut self.recorder.errors);
-        let (not_sent, late_ns) = self.not_sent();
+        let unsent = self.unsent();
         let silent_ns = self.ended_at.saturating_sub(self.answered_at.max(self.measured_from));
         let away = self.down.iter().filter(|it| it.has_failed);
         let away = away.map(|it| self.lanes[it.at].target).collect();
-        let ended = Ended { errors, not_sent, late_ns, silent_ns, away };
+        let ended = Ended { errors, unsent, silent_ns, away };
         let _ = self.tell.send(Told::Ended(ended));
     }
 
@@ -382,15 +382,14 @@ impl<'s> Thread<'s> {
         self.ended_at = self.ended_at.min(now).min(self.ends_at);
     }
 
-    /// How many requests were due before the end and have not been sent, and how long before it the
-    /// first of them was. Where their count ends the run nothing more is due.
-    fn not_sent(&mut self) -> (u64, u64) {
+    /// Requests that were due before the end and have not been sent. Where their count ends the run
+    /// nothing more is due.
+    fn unsent(&mut self) -> Histogram<u64> {
         let begin = self.measured_from - self.scenario.warmup.as_nanos() as u64;
         let has_left = self.scenario.count == 0 || 0 < self.shared.left.load(Relaxed);
         let end = self.ended_at.saturating_sub(begin);
-        let Some(schedule) = self.schedule.as_mut().filter(|_| has_left) else { return (0, 0) };
-        let first = schedule.next_due().filter(|it| *it < end);
-        first.map_or((0, 0), |it| (schedule.left_before(end), end - it))
+        let schedule = self.schedule.as_mut().filter(|_| has_left);
+        schedule.map_or_else(latencies, |it| it.unsent_before(end))
     }
 
     /// Sends what is due in the open loop. Answers how long to sleep at most.

@@ -1,6 +1,5 @@
 //! The library `cjson`: its functions and settings.
 
-use std::borrow::Cow;
 use std::ffi::c_int;
 
 use super::json_decode;
@@ -93,7 +92,7 @@ fn integer(stack: &mut Stack, at: c_int, value: &mut i32, least: i32, most: i32)
         let wanted = cast_i64(stack.want_number(at)?) as i32;
         if !(least..=most).contains(&wanted) {
             let text = format!("expected integer between {least} and {most}");
-            return Err(Thrown::Argument(1, Cow::Owned(text)));
+            return Err(Thrown::Argument(1, text.into()));
         }
         *value = wanted;
     }
@@ -118,8 +117,8 @@ fn option(stack: &mut Stack, at: c_int, words: &[&str]) -> Result<usize, Thrown>
     let word = stack.want_bytes(at)?;
     let found = words.iter().position(|it| it.as_bytes() == word);
     found.ok_or_else(|| {
-        let text = format!("invalid option '{}'", String::from_utf8_lossy(word));
-        Thrown::Argument(at, text.into())
+        let word = word.split(|it| *it == 0).next().unwrap_or_default();
+        Thrown::Argument(at, [b"invalid option '", word, b"'"].concat())
     })
 }
 

@@ -99,21 +99,22 @@ impl Libraries {
         if policy == Policy::Flush {
             next.flush();
         }
+        // What is replaced goes first: its functions are in nobody's way.
+        for library in &libraries {
+            if next.delete(&library.name) && policy != Policy::Replace {
+                let name = String::from_utf8_lossy(&library.name);
+                return Err(format!("ERR Library {name} already exists"));
+            }
+        }
         for library in libraries {
-            next.add_one(library, policy)?;
+            next.add_one(library)?;
         }
         *self = next;
         Ok(())
     }
 
-    fn add_one(&mut self, mut library: Library, policy: Policy) -> Result<(), String> {
+    fn add_one(&mut self, mut library: Library) -> Result<(), String> {
         let shown = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
-        if self.by_name.contains_key(&library.name) {
-            if policy != Policy::Replace {
-                return Err(format!("ERR Library {} already exists", shown(&library.name)));
-            }
-            self.delete(&library.name);
-        }
         if let Some(name) = library.functions.keys().find(|it| self.function(it).is_some()) {
             return Err(format!("ERR Function {} already exists", shown(name)));
         }
@@ -207,7 +208,9 @@ mod tests {
         let error = all.add(two, Policy::Append).unwrap_err();
         assert_eq!(error, "ERR Function f already exists");
         assert!(all.function(b"g").is_none());
-        all.add(vec![library("a", &["h"])], Policy::Replace).unwrap();
+        let exchanged = vec![library("0", &["f"]), library("a", &["h"])];
+        all.add(exchanged, Policy::Replace).unwrap();
+        assert!(all.delete(b"0"));
         assert_eq!(all.function(b"H").unwrap().1, b"h");
         let error = all.add(vec![library("b", &["H"])], Policy::Append).unwrap_err();
         assert_eq!(error, "ERR Function H already exists");

@@ -104,7 +104,7 @@ fn outcome(stack: &mut Stack, native: Native) -> Raise {
             Raise::Top
         }
         Thrown::Argument(at, text) => {
-            stack.push_bytes(text.as_bytes());
+            stack.push_bytes(&text);
             Raise::Argument(at)
         }
         Thrown::Kind(at, name) => {

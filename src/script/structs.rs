@@ -89,8 +89,8 @@ impl<'f> Format<'f> {
                 self.align = align;
             }
             other => {
-                let text = format!("invalid format option '{}'", char::from(other));
-                return Err(Thrown::Argument(1, text.into()));
+                let text = [b"invalid format option '", &[other][..], b"'"].concat();
+                return Err(Thrown::Argument(1, text));
             }
         }
         Ok(())

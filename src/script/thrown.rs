@@ -1,6 +1,5 @@
 //! What a native function raises.
 
-use std::borrow::Cow;
 use std::ffi::c_int;
 
 /// What a native function raises.
@@ -13,7 +12,7 @@ pub enum Thrown {
     /// What lies on top of the stack.
     Top,
     /// Something is wrong with this argument.
-    Argument(c_int, Cow<'static, str>),
+    Argument(c_int, Vec<u8>),
     /// This argument is of another kind than this.
     Kind(c_int, &'static str),
 }

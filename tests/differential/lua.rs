@@ -213,15 +213,21 @@ impl Draw<'_> {
         let command = loop {
             let command = CALLED.command(self.random, self.vocabulary);
             let is_zero = |it: &Vec<u8>| it.starts_with(b"-0");
+            let has_long_score = command[0].to_ascii_uppercase().starts_with(b"Z")
+                && command.iter().any(|it| is_long_double(it));
             let is_same = class(&command) == Class::Exact && !answers_coordinates(&command);
             let is_short = command.iter().map(Vec::len).sum::<usize>() < 400;
             // With some of their options they are reads here.
             let is_read_here = READS_HERE.contains(&&command[0].to_ascii_uppercase()[..]);
-            if is_same && is_short && !is_read_here && !command.iter().any(is_zero) {
+            let is_odd = is_read_here || has_long_score || command.iter().any(is_zero);
+            if is_same && is_short && !is_odd {
                 break command;
             }
         };
-        let all: Vec<String> = command.iter().map(|it| self.argument(it)).collect();
+        // Redis echoes a wrong option of these, however long it is.
+        let echoes = command[0].to_ascii_uppercase().windows(6).any(|it| it == b"EXPIRE");
+        let written = |it: &Vec<u8>| if echoes { quoted(it) } else { self.argument(it) };
+        let all: Vec<String> = command.iter().map(written).collect();
         all.join(", ")
     }
 
@@ -238,6 +244,12 @@ impl Draw<'_> {
     fn one_of<'t>(&mut self, all: &[&'t str]) -> &'t str {
         all[self.random.below(all.len() as u64) as usize]
     }
+}
+
+/// A number that is told as a double in RESP3, in more digits than 7.2 does.
+fn is_long_double(word: &[u8]) -> bool {
+    let number = std::str::from_utf8(word).ok().and_then(|it| it.parse::<f64>().ok());
+    number.is_some_and(|it| it.is_finite() && (1e15 <= it.abs() || (it * 4.0).fract() != 0.0))
 }
 
 /// A literal of Lua.

@@ -33,8 +33,6 @@ use support::{Server, Suite, WORKERS};
 
 /// Commands of each family, unless `--count` says otherwise.
 const COUNT: u64 = 60_000;
-/// Of scripts, each of which calls several: fewer.
-const SCRIPTS_COUNT: u64 = 8_000;
 /// Different failures of a family that are shown before it gives up.
 const FAILURES_MAX: u64 = 8;
 
@@ -42,20 +40,16 @@ const FAILURES_MAX: u64 = 8;
 const BLOCKING: &str = "blocking";
 /// The family that `pubsub.rs` plays.
 const PUBSUB: &str = "pubsub";
-/// The family whose commands are scripts and functions.
-const SCRIPTS: &str = "scripts";
 
 /// What is played when `--families` says nothing.
 const FAMILIES: &str = "strings,keys,hashes,lists,sets,sorted_sets,sort,encodings,newer_encodings,newer,entries,\
-     streams,bitmaps,hyperloglog,geo,blocking,pubsub";
+     streams,bitmaps,hyperloglog,geo,blocking,pubsub,scripts";
 
 fn main() {
     let mut suite =
         Suite::new("differential", &["seed", "count", "families", "failures", "threads"]);
     let seed = suite.number("seed", 1);
     let count = suite.number("count", COUNT);
-    // What is asked for is played.
-    let scripts_max = if suite.text("count", "").is_empty() { SCRIPTS_COUNT } else { u64::MAX };
     let failures_max = suite.number("failures", FAILURES_MAX) as usize;
     let wanted = suite.text("families", FAMILIES).to_owned();
     let threads = suite.text("threads", "").to_owned();
@@ -71,7 +65,6 @@ fn main() {
             continue;
         }
         let family = Family::named(name);
-        let count = if name == SCRIPTS { count.min(scripts_max) } else { count };
         suite.test(name, || run(&family, seed, count, failures_max, threads));
     }
     suite.finish();

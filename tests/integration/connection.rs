@@ -193,6 +193,22 @@ fn client_list_shows_what_others_are_doing() {
 }
 
 #[test]
+fn client_list_names_no_command_behind_an_unknown_one() {
+    let redis = Server::redis(&[]);
+    let ours = Server::entourage(&[]);
+    for wrong in ["NOSUCH a", "CLIENT NOSUCH", "CLIENT", "GET", "CLIENT ID 5"] {
+        let [theirs, shown] = [&redis, &ours].map(|server| {
+            let (mut one, mut other) = (server.dial(), server.dial());
+            let id = one.ask("CLIENT ID").int().unwrap();
+            assert!(one.ask(wrong).is_error());
+            let line = other.ask(&format!("CLIENT LIST ID {id}")).string();
+            line.split(' ').find(|it| it.starts_with("cmd=")).unwrap().to_owned()
+        });
+        assert_eq!(shown, theirs, "{wrong}");
+    }
+}
+
+#[test]
 fn a_killed_client_is_closed_and_killing_oneself_is_answered_first() {
     let ours = Server::entourage(&[]);
     let (mut killer, mut killed) = (ours.dial(), ours.dial());

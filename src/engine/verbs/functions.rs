@@ -177,7 +177,9 @@ fn list(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fa
             let missing = |_| Fault::Static("ERR library name argument was not given");
             pattern = Some(args.next().map_err(missing)?);
         } else {
-            return Err(Fault::Message(format!("ERR Unknown argument {}", echo(args.next()?))));
+            // Redis cuts ends of lines from the end of other errors, but not of this one.
+            let argument = echo(args.next()?).replace(['\r', '\n'], " ");
+            return Err(Fault::Message(format!("ERR Unknown argument {argument}")));
         }
     }
     let is_asked = |it: &Library| pattern.is_none_or(|of| matches(of, &it.name, Case::Folded));

@@ -53,6 +53,8 @@ pub fn page(scenario: &Scenario, outcome: &Outcome, table: &str) -> String {
     if all.len() != 1 {
         all.push(("all".to_owned(), &outcome.totals.all));
     }
+    let due = outcome.all_due();
+    all.extend(due.as_ref().map(|it| ("all that was due".to_owned(), it)));
     add(format!("<h2>Latency by percentile</h2>{}", by_percentile(&all)));
     let plot = over_time(
         "requests per second",

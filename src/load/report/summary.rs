@@ -26,9 +26,12 @@ pub fn summary(scenario: &Scenario, outcome: &Outcome, comparison: Option<&Compa
             });
         });
         it.name("seconds").number(seconds);
-        it.name("not_sent").number(outcome.not_sent);
+        it.name("not_sent").number(outcome.unsent.len());
         it.name("own_cpu_seconds").number(outcome.cpu_s);
         it.name("all").object(|it| latencies(it, &outcome.totals.all, seconds));
+        if let Some(due) = outcome.all_due() {
+            it.name("all_due").object(|it| latencies(it, &due, seconds));
+        }
         it.name("commands").array(&outcome.totals.classes, |it, (class, histogram)| {
             it.object(|it| {
                 let command = scenario.commands.get(usize::from(class.command));

@@ -26,6 +26,9 @@ pub fn table(scenario: &Scenario, outcome: &Outcome) -> String {
         line(row(&name, histogram, seconds));
     }
     line(row("all", &totals.all, seconds));
+    if let Some(due) = outcome.all_due() {
+        line(row("all that was due", &due, seconds));
+    }
     line(String::new());
     for (at, (target, server)) in scenario.targets.iter().zip(&outcome.servers).enumerate() {
         let what = if at == 0 { "target" } else { "reads from" };
@@ -44,10 +47,11 @@ pub fn table(scenario: &Scenario, outcome: &Outcome) -> String {
             .map_or_else(String::new, |it| format!(" ({:.2} % at replicas)", it * 100.0));
         line(format!("reads by member, warm-up included: {each}{share}"));
     }
-    if outcome.not_sent != 0 {
+    if !outcome.unsent.is_empty() {
         line(format!(
-            "due, not sent: {} (their latencies are not among those above)",
-            outcome.not_sent
+            "due, not sent: {} (in the last row, as if they had been answered at the end: the \
+             least that they can have taken)",
+            outcome.unsent.len()
         ));
     }
     errors(&totals.errors).into_iter().for_each(&mut line);

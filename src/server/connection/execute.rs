@@ -292,7 +292,9 @@ impl Caller {
             return Err(Fault::WrongArity(command.name.clone()));
         };
         let wall = context.scratch.env.now.get();
-        let shows = transaction.as_ref().filter(|_| command.spec.group == Group::Server);
+        let group = command.spec.group;
+        let tells_counts = matches!(group, Group::Server | Group::Scripting | Group::Proxy);
+        let shows = transaction.as_ref().filter(|_| tells_counts);
         let shown = shows.map(|it| it.show_counts(wall));
         // There is no other thread to go to in the middle of a transaction.
         let outcome = self.run_session_verb(command, verb, request, true, context);

@@ -21,7 +21,7 @@ impl Caller {
             Ok(asked) => asked,
             Err(fault) => return self.refuse(Some(prefix.command), fault, context),
         };
-        self.note(command);
+        self.note(Some(command));
         if let Some(outcome) = self.refused(command, request, context) {
             return outcome;
         }

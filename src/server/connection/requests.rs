@@ -9,7 +9,7 @@ use super::monitor::CalledBy;
 use super::publish::answers_with_pushes;
 use super::read::ReadRun;
 use super::transaction::QueuedReads;
-use crate::base::ids::{MemberId, RouteId};
+use crate::base::ids::{CommandId, MemberId, RouteId};
 use crate::base::limits::{ADOPTED_BYTES_MIN, OPERATOR_REQUESTS, REPLY_FLUSH_BYTES};
 use crate::base::planted::{Planted, is_planted};
 use crate::base::time::MonoUs;
@@ -144,11 +144,16 @@ impl Caller {
             Ok(command) => command,
             Err(_) if is_http(request) => return self.turn_away(context.now),
             Err(fault) if self.is_for_upstream(request, &fault) => {
+                self.note(None);
                 return self.forward_unknown(request, context);
             }
-            Err(fault) => return self.refuse(table().misused(&fault), fault, context),
+            Err(fault) => {
+                let misused = table().misused(&fault);
+                self.note(misused);
+                return self.refuse(misused, fault, context);
+            }
         };
-        self.note(command);
+        self.note(Some(command));
         if let Some(outcome) = self.refused(command, request, context) {
             return outcome;
         }
@@ -375,10 +380,11 @@ impl Caller {
         }
     }
 
-    /// Notes what the client is at, for the others.
-    pub fn note(&self, command: &Command) {
+    /// Notes what the client is at, for the others: nothing that has a name, behind an unknown one.
+    pub fn note(&self, command: Option<&Command>) {
         use std::sync::atomic::Ordering::Relaxed;
-        self.client.command.store(command.id.0, Relaxed);
+        let id = command.map_or(CommandId::NONE, |it| it.id);
+        self.client.command.store(id.0, Relaxed);
     }
 
     fn session_verb(

