@@ -40,9 +40,7 @@ pub async fn fail_over_to_replica(
         Ok(address) => become_replica_of(&server, address, &order).await,
         Err(why) => Err(why),
     };
-    // Who sees that it is over may begin another, with a pause of its own.
-    server.set.unpause_clients();
-    server.failovers.enter(FailoverPhase::None);
+    server.failovers.end(|| server.set.unpause_clients());
     match &done {
         Ok(address) => log::info!("event=failover-to-replica to={address}"),
         Err(why) => log::warn!("event=failover-to-replica-failed why={why}"),

@@ -62,6 +62,14 @@ impl Failovers {
         self.now.lock().0 = phase;
     }
 
+    /// It is over, and so is the pause that `unpause` ends: who is served behind that sees no
+    /// failover, and who sees none may begin another, with a pause of its own.
+    pub fn end(&self, unpause: impl FnOnce()) {
+        let mut now = self.now.lock();
+        unpause();
+        now.0 = FailoverPhase::None;
+    }
+
     /// How far it has come.
     pub fn phase(&self) -> FailoverPhase {
         self.now.lock().0

@@ -433,6 +433,14 @@ fn memory_stats_have_the_fields_of_redis_as_numbers() {
     for name in ["dataset.percentage", "peak.percentage", "fragmentation"] {
         assert!(of(name).to_string().trim_start_matches(',').parse::<f64>().is_ok(), "{name}");
     }
+    let redis = Server::redis(&[]);
+    let [ours, theirs] = [&server, &redis].map(|it| {
+        let mut wire = it.dial();
+        ["SET k v", "SELECT 3", "SET k v"].iter().for_each(|it| drop(wire.ask(it)));
+        let told = wire.ask("MEMORY STATS");
+        told.list().iter().step_by(2).map(Value::to_string).collect::<Vec<_>>()
+    });
+    assert_eq!(ours, theirs);
 }
 
 /// The same reply with its numbers erased.

@@ -491,6 +491,9 @@ fn a_script_may_ask_for_info() {
             let told = wire.cmd(&words(&["EVAL", &text, "0"])).string();
             assert!(told.starts_with('#'), "{told}");
         }
+        let counted = "redis.call('SET', 'new', 1) return redis.call('INFO', 'keyspace')";
+        let told = wire.cmd(&words(&["EVAL", counted, "0"])).string();
+        assert!(told.contains("db0:keys=2,"), "what it has written is counted: {told}");
         let stats = "return redis.call('MEMORY', 'STATS')[1]";
         assert_eq!(wire.cmd(&words(&["EVAL", stats, "0"])).string(), "peak.allocated");
     }

@@ -34,7 +34,7 @@ pub enum AskedFor {
     All,
 }
 
-/// A command of a transaction.
+/// A command of a transaction or of a script.
 #[derive(Clone, Copy, Debug)]
 pub enum Queued {
     Set { number: u64 },
@@ -137,6 +137,15 @@ pub enum What {
         acks: AskedFor,
         /// What a read is to show at least, where nothing else is queued.
         level: Level,
+        /// Such reads may be refused because replicas are behind.
+        may_lag: bool,
+    },
+    /// A script that calls several commands and answers all replies.
+    Script {
+        calls: Vec<Queued>,
+        acks: AskedFor,
+        /// What its reads are to show at least, where it may do nothing else.
+        reads_at: Option<Level>,
         /// Such reads may be refused because replicas are behind.
         may_lag: bool,
     },

@@ -150,6 +150,9 @@ impl World {
         let is_done = match &asked.what {
             What::Set { number, .. } => self.ledger.place(*number) != 0,
             What::Publish { number } => self.ledger.published_by(*number) != 0,
+            What::Script { calls, .. } => {
+                calls.iter().filter_map(|it| self.place_of(it)).any(|it| it != 0)
+            }
             What::Exec { queued, .. } => {
                 peer.watching.clear();
                 queued.iter().filter_map(|it| self.place_of(it)).any(|it| it != 0)
@@ -254,8 +257,20 @@ impl World {
                 // A replica answers it then, or nobody is fresh enough.
                 let is_one_read = reads_alone && peer.watching.is_empty();
                 let level = if is_one_read { *level } else { Level::Master };
+                let watching = std::mem::take(&mut peer.watching);
+                if frame.is_nil() {
+                    return self.may_abort(queued, &watching);
+                }
+                self.judge_watches(peer.id(), queued, &watching);
                 (is_one_read && *may_lag && frame.is_error("LAGGED"))
-                    || self.exec_fits(peer, frame, queued, *acks, level, known)
+                    || self.calls_fit(peer, frame, queued, *acks, level, known)
+            }
+            What::Script { calls, acks, reads_at, may_lag } => {
+                self.count("scripts of several calls");
+                let known = known(peer, asked, before);
+                let level = reads_at.unwrap_or(Level::Master);
+                let lags = reads_at.is_some() && *may_lag && frame.is_error("LAGGED");
+                lags || !frame.is_nil() && self.calls_fit(peer, frame, calls, *acks, level, known)
             }
             What::Watch { keys } => {
                 let (since, replid) = (before.last, before.replid);
@@ -434,7 +449,26 @@ impl World {
         true
     }
 
-    fn exec_fits(
+    /// Whether EXEC may have done nothing of this.
+    fn may_abort(&mut self, queued: &[Queued], watching: &[Watching]) -> bool {
+        self.count("aborted");
+        if !watching.iter().any(|it| self.has_changed(it)) {
+            self.find(Checker::Watch, "EXEC did nothing, and nothing had changed".to_owned());
+        }
+        queued.iter().filter_map(|it| self.place_of(it)).all(|it| it == 0)
+    }
+
+    /// EXEC has done this: nothing that was watched had changed.
+    fn judge_watches(&mut self, id: u64, queued: &[Queued], watching: &[Watching]) {
+        let first = queued.iter().find_map(|it| self.place_of(it)).filter(|it| *it != 0);
+        let Some(first) = first else { return };
+        if watching.iter().any(|it| self.has_changed_by_others(it, first, id)) {
+            self.find(Checker::Watch, "EXEC went on although a key had changed".to_owned());
+        }
+    }
+
+    /// Whether a transaction or a script can have answered so to what it has done, all at once.
+    fn calls_fit(
         &mut self,
         peer: &mut Peer,
         frame: &Frame,
@@ -443,27 +477,13 @@ impl World {
         level: Level,
         known: Known,
     ) -> bool {
-        let watching = std::mem::take(&mut peer.watching);
         let places: Vec<u64> = queued.iter().filter_map(|it| self.place_of(it)).collect();
         let first = places.first().copied();
-        if frame.is_nil() {
-            self.count("aborted");
-            let why = watching.iter().any(|it| self.has_changed(it));
-            if !why {
-                self.find(Checker::Watch, "EXEC did nothing, and nothing had changed".to_owned());
-            }
-            return places.iter().all(|it| *it == 0);
-        }
         if places.contains(&0) {
             return false;
         }
         if places.windows(2).any(|it| it[0] + 1 != it[1]) {
-            self.find(Checker::Watch, "something came between the writes of EXEC".to_owned());
-        }
-        let id = peer.id();
-        let has_changed = |it: &&Watching| self.has_changed_by_others(it, first.unwrap_or(0), id);
-        if first.is_some() && watching.iter().find(has_changed).is_some() {
-            self.find(Checker::Watch, "EXEC went on although a key had changed".to_owned());
+            self.find(Checker::Watch, "something came between these writes".to_owned());
         }
         peer.incrs_answered += queued.iter().filter(|it| matches!(it, Queued::Incr)).count() as u64;
         let published = queued.iter().filter_map(|it| match it {
@@ -489,7 +509,7 @@ impl World {
                     return false;
                 }
                 if behind.is_some_and(|it| it < self.ledger.place(number_of(value))) {
-                    self.find(Checker::Watch, "EXEC read what was written behind it".to_owned());
+                    self.find(Checker::Watch, "it read what was written behind it".to_owned());
                 }
             }
         }

@@ -21,6 +21,10 @@ const QUEUES: usize = 2;
 const CHANNELS: usize = 3;
 const UNSUBSCRIBE: [&str; 3] = ["UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE"];
 
+/// Calls what its arguments hold: how many words, and these words, again and again.
+const CALLS: &str = "local all, at = {}, 1 while ARGV[at] do local to = at + ARGV[at] \
+    all[#all + 1] = redis.call(unpack(ARGV, at + 1, to)) at = to + 1 end return all";
+
 const LEVELS: &[&str] = &[
     "sticky",
     "sticky",
@@ -119,7 +123,7 @@ impl Script {
         if self.only_listens() {
             return self.draw_listening(around);
         }
-        match around.below(114) {
+        match around.below(117) {
             0..20 => self.set(around),
             20..29 => self.count(around),
             29..44 => self.get(around),
@@ -152,6 +156,7 @@ impl Script {
             104..107 => self.publish(around),
             108..111 => self.pop(around),
             111..114 => self.push(around),
+            114..117 => self.call_several(around),
             107 => self.say_hello([2, 3, 3][around.below(3)]),
             _ => self.other(around),
         }
@@ -395,35 +400,9 @@ impl Script {
         let mut queued = Vec::new();
         let reads_alone = around.below(3) == 0;
         for _ in 0..1 + around.below(3) {
-            let key = self.key(around);
-            let name = format!("k{}", key.1);
-            match if reads_alone { 0 } else { around.below(5) } {
-                1 if around.below(3) == 0 => {
-                    let number = around.number();
-                    queued.push(Queued::Publish { number });
-                    let words = self.publish_words(number, around);
-                    self.say(&words[0], &words[1..], What::Queued);
-                }
-                4 => {
-                    queued.push(Queued::Push);
-                    let (name, words) = self.push_words(around);
-                    self.say(name, &words, What::Queued);
-                }
-                0 => {
-                    queued.push(Queued::Get { key });
-                    self.say("GET", &[name], What::Queued);
-                }
-                1 => {
-                    queued.push(Queued::Incr);
-                    self.say("INCR", &[self.counter()], What::Queued);
-                }
-                _ => {
-                    let number = around.number();
-                    let value = self.value(number, around);
-                    queued.push(Queued::Set { number });
-                    self.say("SET", &[name, value], What::Queued);
-                }
-            }
+            let (command, words) = self.one_of_several(reads_alone, around);
+            queued.push(command);
+            self.say(&words[0], &words[1..], What::Queued);
         }
         if around.below(10) == 0 {
             return self.say("DISCARD", &[], What::Unwatch);
@@ -431,6 +410,50 @@ impl Script {
         let (acks, level) = (self.acks, self.level);
         let may_lag = self.own_ladder || around.may_lag;
         self.say("EXEC", &[], What::Exec { queued, acks, level, may_lag });
+    }
+
+    /// A command that stands among others in a transaction or a script.
+    fn one_of_several(
+        &mut self,
+        reads_alone: bool,
+        around: &mut Around<'_>,
+    ) -> (Queued, Vec<String>) {
+        let key = self.key(around);
+        let name = format!("k{}", key.1);
+        match if reads_alone { 0 } else { around.below(5) } {
+            1 if around.below(3) == 0 => {
+                let number = around.number();
+                (Queued::Publish { number }, self.publish_words(number, around))
+            }
+            4 => {
+                let (name, words) = self.push_words(around);
+                (Queued::Push, [vec![name.to_owned()], words].concat())
+            }
+            0 => (Queued::Get { key }, vec!["GET".to_owned(), name]),
+            1 => (Queued::Incr, vec!["INCR".to_owned(), self.counter()]),
+            _ => {
+                let number = around.number();
+                let value = self.value(number, around);
+                (Queued::Set { number }, vec!["SET".to_owned(), name, value])
+            }
+        }
+    }
+
+    /// Several commands from within a script.
+    fn call_several(&mut self, around: &mut Around<'_>) {
+        let is_read_only = around.below(4) == 0;
+        let mut words = vec![CALLS.to_owned(), "0".to_owned()];
+        let mut calls = Vec::new();
+        for _ in 0..1 + around.below(4) {
+            let (call, of_call) = self.one_of_several(is_read_only, around);
+            calls.push(call);
+            words.push(of_call.len().to_string());
+            words.extend(of_call);
+        }
+        let reads_at = is_read_only.then_some(self.level);
+        let may_lag = self.own_ladder || around.may_lag;
+        let what = What::Script { calls, acks: self.acks, reads_at, may_lag };
+        self.say(if is_read_only { "EVAL_RO" } else { "EVAL" }, &words, what);
     }
 
     fn sleep(&mut self, around: &mut Around<'_>) {

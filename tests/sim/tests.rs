@@ -45,6 +45,7 @@ const LEAST: &[(&str, u64)] = &[
     ("waits", SEEDS),
     ("waits in vain", SEEDS / 10),
     ("aborted", SEEDS / 10),
+    ("scripts of several calls", SEEDS),
     ("unblocked", SEEDS / 10),
     ("killed", SEEDS / 10),
     ("flooded", SEEDS / 10),

@@ -7,6 +7,7 @@ use crate::command::Arity::Exactly;
 use crate::command::{Fault, Flags, Group};
 use crate::commands::{CommandContext, Outcome, SessionRow, session_container, session_row};
 use crate::node::SpaceCounts;
+use crate::resp::Reply;
 use crate::runtime::{clock, lazyfree, process};
 use crate::state::Memory;
 use doctor::{Facts, findings};
@@ -45,40 +46,43 @@ fn stats(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let (scripts, libraries) = server.script_bytes();
     let dataset = memory.dataset().saturating_sub(backlog + overhead);
     let keys = counts.keys() as u64;
-    let told = [
-        ("peak.allocated", memory.peak),
-        ("total.allocated", memory.used),
-        ("startup.allocated", memory.at_start),
-        ("replication.backlog", backlog),
-        ("clients.slaves", 0),
-        ("clients.normal", server.client_bytes()),
-        ("cluster.links", 0),
-        ("aof.buffer", 0),
-        ("lua.caches", scripts),
-        ("functions.caches", libraries),
-        ("overhead.total", memory.at_start + backlog + overhead),
-        ("keys.count", keys),
-        ("keys.bytes-per-key", memory.dataset().checked_div(keys).unwrap_or(0)),
-        ("dataset.bytes", dataset),
-        ("allocator.allocated", memory.used),
-        ("allocator.active", memory.resident),
-        ("allocator.resident", memory.resident),
-        // The allocator does not say which pages it holds: all that is resident counts as its own.
-        ("allocator-fragmentation.bytes", memory.fragmentation_bytes() as u64),
-        ("allocator-rss.bytes", 0),
-        ("rss-overhead.bytes", 0),
-        ("fragmentation.bytes", memory.fragmentation_bytes() as u64),
+    use Figure::{Bytes, Ratio};
+    let before_databases = [
+        ("peak.allocated", Bytes(memory.peak)),
+        ("total.allocated", Bytes(memory.used)),
+        ("startup.allocated", Bytes(memory.at_start)),
+        ("replication.backlog", Bytes(backlog)),
+        ("clients.slaves", Bytes(0)),
+        ("clients.normal", Bytes(server.client_bytes())),
+        ("cluster.links", Bytes(0)),
+        ("aof.buffer", Bytes(0)),
+        ("lua.caches", Bytes(scripts)),
+        ("functions.caches", Bytes(libraries)),
     ];
-    let ratios = [
-        ("dataset.percentage", Memory::percent(dataset, memory.dataset())),
-        ("peak.percentage", Memory::percent(memory.used, memory.peak)),
-        ("allocator-fragmentation.ratio", memory.fragmentation()),
-        ("allocator-rss.ratio", 1.0),
-        ("rss-overhead.ratio", 1.0),
-        ("fragmentation", memory.fragmentation()),
+    let behind_databases = [
+        ("overhead.total", Bytes(memory.at_start + backlog + overhead)),
+        ("keys.count", Bytes(keys)),
+        ("keys.bytes-per-key", Bytes(memory.dataset().checked_div(keys).unwrap_or(0))),
+        ("dataset.bytes", Bytes(dataset)),
+        ("dataset.percentage", Ratio(Memory::percent(dataset, memory.dataset()))),
+        ("peak.percentage", Ratio(Memory::percent(memory.used, memory.peak))),
+        ("allocator.allocated", Bytes(memory.used)),
+        ("allocator.active", Bytes(memory.resident)),
+        ("allocator.resident", Bytes(memory.resident)),
+        ("allocator-fragmentation.ratio", Ratio(memory.fragmentation())),
+        // The allocator does not say which pages it holds: all that is resident counts as its own.
+        ("allocator-fragmentation.bytes", Bytes(memory.fragmentation_bytes() as u64)),
+        ("allocator-rss.ratio", Ratio(1.0)),
+        ("allocator-rss.bytes", Bytes(0)),
+        ("rss-overhead.ratio", Ratio(1.0)),
+        ("rss-overhead.bytes", Bytes(0)),
+        ("fragmentation", Ratio(memory.fragmentation())),
+        ("fragmentation.bytes", Bytes(memory.fragmentation_bytes() as u64)),
     ];
     let filled = counts.spaces.iter().enumerate().filter(|it| it.1.keys != 0);
-    context.reply.map(told.len() + ratios.len() + filled.clone().count());
+    let count = before_databases.len() + filled.clone().count() + behind_databases.len();
+    context.reply.map(count);
+    before_databases.iter().for_each(|it| it.1.put(it.0, context.reply));
     for (db, space) in filled {
         context.reply.bulk(format!("db.{db}").as_bytes());
         context.reply.map(3);
@@ -91,15 +95,24 @@ fn stats(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
             context.reply.int(bytes as i64);
         }
     }
-    for (name, bytes) in told {
-        context.reply.bulk(name.as_bytes());
-        context.reply.int(bytes as i64);
-    }
-    for (name, ratio) in ratios {
-        context.reply.bulk(name.as_bytes());
-        context.reply.double_text(&ratio.to_string());
-    }
+    behind_databases.iter().for_each(|it| it.1.put(it.0, context.reply));
     Ok(Outcome::Answered)
+}
+
+/// A figure of MEMORY STATS.
+enum Figure {
+    Bytes(u64),
+    Ratio(f64),
+}
+
+impl Figure {
+    fn put(&self, name: &str, reply: &mut Reply) {
+        reply.bulk(name.as_bytes());
+        match self {
+            Figure::Bytes(bytes) => reply.int(*bytes as i64),
+            Figure::Ratio(ratio) => reply.double_text(&ratio.to_string()),
+        }
+    }
 }
 
 fn doctor(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {

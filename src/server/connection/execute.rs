@@ -292,9 +292,7 @@ impl Caller {
             return Err(Fault::WrongArity(command.name.clone()));
         };
         let wall = context.scratch.env.now.get();
-        let group = command.spec.group;
-        let tells_counts = matches!(group, Group::Server | Group::Scripting | Group::Proxy);
-        let shows = transaction.as_ref().filter(|_| tells_counts);
+        let shows = transaction.as_ref().filter(|_| tells_counts(command));
         let shown = shows.map(|it| it.show_counts(wall));
         // There is no other thread to go to in the middle of a transaction.
         let outcome = self.run_session_verb(command, verb, request, true, context);
@@ -370,4 +368,10 @@ impl Caller {
             routes => self.confirmation(routes),
         })
     }
+}
+
+/// Whether a command may tell what the data comes to, of which it then shows what the calls before
+/// it have left.
+pub fn tells_counts(command: &Command) -> bool {
+    matches!(command.spec.group, Group::Server | Group::Scripting | Group::Proxy)
 }

@@ -6,7 +6,7 @@
 
 use super::batch::{BatchContext, elements};
 use super::caller::Caller;
-use super::execute::{Execution, Published, verb_of};
+use super::execute::{Execution, Published, tells_counts, verb_of};
 use super::monitor::CalledBy;
 use super::publish::encoded_words;
 use super::script_call::ScriptCall;
@@ -224,7 +224,15 @@ impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
             return Err(LOOKS_AT_MEMBERS);
         }
         let ScriptHost { caller, context, at, .. } = self;
+        let wall = context.scratch.env.now.get();
+        let shown = match at {
+            At::Master { transaction, .. } if tells_counts(command) => {
+                Some(transaction.show_counts(wall))
+            }
+            _ => None,
+        };
         let outcome = caller.run_session_verb(command, verb, request, true, context);
+        drop(shown);
         context.count(Label::new(RouteId::NONE, MemberId::NONE, command.id), command);
         match outcome? {
             Outcome::Answered => Ok(()),
