@@ -275,7 +275,7 @@ impl World {
             96 | 97 => self.hang_up(at),
             98 if self.below(40) == 0 => self.crash(),
             98 => self.repeat_an_old_message(at),
-            _ if self.below(20) == 0 => self.flood(at),
+            _ if self.below(10) == 0 => self.flood(at),
             _ => self.push(at),
         }
         (0..2).for_each(|_| self.change_links());
