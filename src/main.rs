@@ -168,15 +168,15 @@ fn serve(
     };
     let opened = open(&config, passed)?;
     // What nobody takes is not shared, or it would stay open when nobody listens at it any more.
-    let shared = match upgrade_path.as_str() {
-        "" => Vec::new(),
-        _ => share(&opened, &config).map_err(|why| format!("cannot share a socket: {why}"))?,
+    let (by_upgrade, shared) = match upgrade_path.as_str() {
+        "" => (None, None),
+        path => {
+            let shared = share(&opened, &config);
+            let shared = shared.map_err(|why| format!("cannot share a socket: {why}"))?;
+            (Some(open_for_upgrade(path)?), Some(shared))
+        }
     };
     let Opened { listeners, http } = opened;
-    let by_upgrade = match upgrade_path.as_str() {
-        "" => None,
-        path => Some(open_for_upgrade(path)?),
-    };
     // Built here, or the first command would be charged for it.
     table();
     let store = match &predecessor {
@@ -192,7 +192,7 @@ fn serve(
     announce(&server, threads, &listeners);
     log_warnings(&warnings);
     start_feeds(&server);
-    if by_upgrade.is_some() {
+    if let Some(shared) = shared {
         server.upgrade.reached_at(&process::absolute(&upgrade_path));
         server.upgrade.keep_sockets(shared);
     }
