@@ -5,6 +5,7 @@ mod held;
 mod refused;
 mod rights;
 mod served;
+mod upstream;
 
 use super::{Action, BatchContext, Connection, Event, WorkerScratch};
 use crate::base::remote_address::RemoteAddress;
@@ -29,6 +30,19 @@ impl Clock for Still {
     }
 }
 
+/// A clock that stands still at some other time.
+struct StillAt(MonoUs);
+
+impl Clock for StillAt {
+    fn mono_ns(&self) -> u64 {
+        self.0.0 * 1000
+    }
+
+    fn wall_now(&self) -> WallMs {
+        Still.wall_now()
+    }
+}
+
 const NOW: MonoUs = MonoUs(5_000_000);
 
 /// A proxy whose connections are served by the calling thread.
@@ -36,6 +50,8 @@ struct Proxy {
     server: Arc<Server>,
     scratch: WorkerScratch,
     actions: Vec<Action>,
+    /// When the next batch begins.
+    now: MonoUs,
 }
 
 impl Proxy {
@@ -45,8 +61,12 @@ impl Proxy {
         let set = ReplicaSet::new(config.set.replicas, 1, id, thresholds, 1 << 20, 1 << 20);
         let (birth, signer) = (ProcessInfo::now(0, String::new()), TokenSigner::new(b"a secret"));
         let server = Server::new(Arc::new(set), 1, config, birth, signer, None);
-        let scratch = WorkerScratch::new(0, 1);
-        Proxy { server: Arc::new(server), scratch, actions: Vec::new() }
+        Proxy::of(Arc::new(server))
+    }
+
+    /// Another thread of the same proxy.
+    fn of(server: Arc<Server>) -> Proxy {
+        Proxy { server, scratch: WorkerScratch::new(0, 1), actions: Vec::new(), now: NOW }
     }
 
     fn connect(&self) -> Connection {
@@ -55,11 +75,11 @@ impl Proxy {
     }
 
     fn handle(&mut self, connection: &mut Connection, event: Event<'_>) {
-        self.handle_by(&Still, connection, event);
+        self.handle_by(&StillAt(self.now), connection, event);
     }
 
     fn handle_by(&mut self, clock: &dyn Clock, connection: &mut Connection, event: Event<'_>) {
-        connection.caller.refresh(NOW);
+        connection.caller.refresh(self.now);
         let member_list = connection.caller.member_list.clone();
         let (set, actions) = (&self.server.set, &mut self.actions);
         let mut context = BatchContext::begin(
@@ -67,7 +87,7 @@ impl Proxy {
             set,
             &member_list,
             clock,
-            Still.mono_ns(),
+            self.now.0 * 1000,
             actions,
         );
         connection.handle(event, &mut context);

@@ -84,7 +84,14 @@ impl Caller {
         let command = match table().locate(request) {
             Ok(command) if cursor_of(command, request).is_some() => return false,
             Ok(command) => command,
-            Err(fault) => return self.is_for_upstream(request, &fault),
+            Err(fault) => {
+                // It is a write, as far as anybody knows.
+                let is_there = matches!(
+                    &gathered.upstream,
+                    Some(GatheredFor { aim: Aim::Master, route, .. }) if *route == RouteId::DEFAULT
+                );
+                return is_there && self.is_for_upstream(request, &fault);
+            }
         };
         let is_read = match command.handler {
             Handler::Read(_) => true,

@@ -115,8 +115,7 @@ fn meddled(rules: &str, bytes: &[u8], at: usize, order: &'static str) -> (String
     let mut client = logged_in(&mut proxy, rules);
     let server = proxy.server.clone();
     let meddle = move || {
-        let mut other = Proxy { server, scratch: WorkerScratch::new(0, 1), actions: Vec::new() };
-        assert_eq!(other.ask_anew(order), "+OK");
+        assert_eq!(Proxy::of(server).ask_anew(order), "+OK");
     };
     let clock = Meddling { what: Mutex::new(Some((at, Box::new(meddle)))) };
     proxy.handle_by(&clock, &mut client, Event::Bytes(bytes));
