@@ -209,6 +209,8 @@ impl Caller {
         self.replies.out.set_limit(REPLY_BYTES_MAX);
         let mut answer = std::mem::take(&mut context.scratch.script.answer);
         let mut own = std::mem::take(&mut context.scratch.interpreters);
+        // What was slow before it has not been told yet.
+        let slow_run = context.stopwatch.slow_run.take();
         context.scratch.env.in_script.set(true);
         let ended = {
             let mut host = ScriptHost::new(self, context, script, at);
@@ -232,6 +234,7 @@ impl Caller {
         // Its time is that of all it has called.
         context.end_run();
         context.goes_on();
+        context.stopwatch.slow_run = slow_run;
         context.stopwatch.at_ns = began_ns;
         if let Ok(last_error) = &ended {
             self.answer_script(&answer, last_error.as_deref(), out);

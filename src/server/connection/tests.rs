@@ -5,6 +5,7 @@ mod held;
 mod refused;
 mod rights;
 mod served;
+mod timed;
 mod upstream;
 
 use super::{Action, BatchContext, Connection, Event, WorkerScratch};
