@@ -4,6 +4,7 @@ mod forwarded;
 mod held;
 mod refused;
 mod rights;
+mod scripts;
 mod served;
 mod timed;
 mod upstream;
