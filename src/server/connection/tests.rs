@@ -2,6 +2,7 @@
 
 mod forwarded;
 mod held;
+mod long;
 mod refused;
 mod rights;
 mod scripts;
