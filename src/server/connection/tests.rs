@@ -3,6 +3,7 @@
 mod forwarded;
 mod held;
 mod long;
+mod reads;
 mod refused;
 mod rights;
 mod scripts;
