@@ -4,6 +4,8 @@ use super::*;
 use crate::base::ids::SlotId;
 use crate::commands::Job;
 use crate::node::Awaited;
+use crate::resp::encode_command;
+use crate::script::sha1hex;
 use crate::state::{JobReply, Message};
 use std::collections::VecDeque;
 
@@ -183,4 +185,62 @@ fn whatever_ends_a_transaction_here_ends_what_it_watched_at_the_master() {
         assert!(forwarded(&mut proxy).is_none(), "{lines}");
         assert!(!client.caller.session.watches_remote, "{lines}: {reply}");
     }
+}
+
+/// As many bytes as this, once it is encoded.
+fn set_of(bytes: usize) -> Vec<u8> {
+    let encoded = |len: usize| {
+        let (mut out, value) = (Vec::new(), vec![b'x'; len]);
+        encode_command(&mut out, [&b"SET"[..], b"a", &value].into_iter());
+        out
+    };
+    let rest = encoded(bytes - 100).len() - (bytes - 100);
+    encoded(bytes - rest)
+}
+
+#[test]
+fn what_is_large_is_sent_without_what_is_behind_it() {
+    for (bytes, count) in [((1 << 20) - 1, 2), (1 << 20, 1)] {
+        let mut proxy = forwarding("");
+        let mut client = proxy.connect();
+        let large = set_of(bytes);
+        assert_eq!(large.len(), bytes);
+        proxy.send(&mut client, &[&large, &b"SET b 1\r\n"[..]].concat());
+        assert_eq!(forwarded(&mut proxy).unwrap().1.len(), count, "{bytes}");
+    }
+}
+
+#[test]
+fn what_is_silenced_or_queued_is_not_sent_with_others() {
+    for (before, lines, first) in [
+        ("CLIENT REPLY OFF", "SET a 1\r\nSET b 1", "SET a 1"),
+        ("MULTI", "SET a 1\r\nSET b 1\r\nEXEC\r\nSET c 1", "MULTI SET a 1 SET b 1 EXEC"),
+        ("PING", "SET a 1\r\nSELECT 2\r\nSET b 1", "SET a 1"),
+    ] {
+        let mut proxy = forwarding("");
+        let mut client = proxy.connect();
+        proxy.ask(&mut client, before);
+        proxy.ask(&mut client, lines);
+        assert_eq!(forwarded(&mut proxy).unwrap().0, first, "{lines}");
+    }
+}
+
+#[test]
+fn a_script_that_is_known_here_goes_with_its_text() {
+    let script_of = |proxy: &mut Proxy| {
+        proxy.actions.drain(..).find_map(|it| match it {
+            Action::Apart(Job::Forward(it), _) => Some(it.script),
+            _ => None,
+        })
+    };
+    let sha = sha1hex(b"return 1");
+    let sha = std::str::from_utf8(&sha).unwrap();
+    let mut proxy = forwarding("");
+    proxy.ask_anew(&format!("EVALSHA {sha} 0"));
+    assert_eq!(script_of(&mut proxy), Some(None), "only the master may know it");
+    proxy.server.scripting.note(b"return 1").unwrap();
+    proxy.ask_anew(&format!("EVALSHA {sha} 0"));
+    assert_eq!(script_of(&mut proxy), Some(Some(b"return 1"[..].into())));
+    proxy.ask_anew("EVAL \"return 1\" 0");
+    assert_eq!(script_of(&mut proxy), Some(None), "it is its text");
 }
