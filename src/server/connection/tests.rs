@@ -1,5 +1,6 @@
 //! Connections without shells: what they answer, request by request, in one thread.
 
+mod buffers;
 mod following;
 mod forwarded;
 mod held;

@@ -137,3 +137,43 @@ fn a_wait_that_another_ends_stays() {
     proxy.handle(&mut client, Event::Message(Message::Killed));
     assert_eq!(closed(&mut proxy), Some(Why::Killed));
 }
+
+#[test]
+fn what_a_transaction_need_not_wait_for_is_done_behind_it_and_what_it_would_is_refused() {
+    let mut proxy = Proxy::new("");
+    let reply = proxy.ask_anew("MULTI\r\nSET a 1\r\nREPLICAOF NO ONE\r\nGET a\r\nEXEC");
+    assert_eq!(reply, "+OK +QUEUED +QUEUED +QUEUED *3 +OK +OK $1 1");
+    let later = proxy.actions.drain(..).find_map(|it| match it {
+        Action::Later(jobs) => Some(jobs.len()),
+        _ => None,
+    });
+    assert_eq!(later, Some(1));
+    let reply = proxy.ask_anew("MULTI\r\nPROXY NODE n2 REMOVE\r\nSET b 1\r\nEXEC\r\nGET b");
+    assert!(reply.contains("which a transaction cannot wait for"), "{reply}");
+    assert!(reply.ends_with("+OK $1 1"), "the others are done: {reply}");
+    assert!(!proxy.actions.iter().any(|it| matches!(it, Action::Apart(..) | Action::Later(_))));
+}
+
+#[test]
+fn what_looks_at_members_within_a_transaction_sees_what_was_written_before_it() {
+    let mut proxy = Proxy::new("");
+    let lines = "MULTI\r\nSET a 1\r\nCONFIG SET slowlog-max-len 5\r\nINCR a\r\nEXEC\r\nGET a";
+    assert_eq!(proxy.ask_anew(lines), "+OK +QUEUED +QUEUED +QUEUED *3 +OK +OK :2 $1 2");
+    let mut client = proxy.connect();
+    proxy.ask(&mut client, "MULTI\r\nCONFIG SET slowlog-max-len 5\r\nEXEC");
+    let floor = client.caller.session.floor.map(|it| it.offset);
+    assert_eq!(floor, Some(proxy.server.set.head()), "it has seen all there is");
+}
+
+#[test]
+fn what_a_client_hears_of_its_own_is_no_part_of_replies_that_may_give_way_to_an_error() {
+    for (before, within) in [("PING", true), ("PROXY ACKS 1 0", false)] {
+        let mut proxy = Proxy::new("");
+        let mut client = proxy.connect();
+        proxy.ask(&mut client, "HELLO 3");
+        proxy.ask(&mut client, &format!("SUBSCRIBE c\r\n{before}"));
+        let reply = proxy.ask(&mut client, "MULTI\r\nPUBLISH c m\r\nEXEC");
+        assert_eq!(reply.contains("message"), within, "{before}: {reply}");
+        assert_eq!(client.caller.client.mailbox.has_messages(), !within, "{before}");
+    }
+}
