@@ -86,4 +86,15 @@ mod tests {
             assert_eq!(broadcast.may_cache(key.as_bytes()), is_cached, "{key}");
         }
     }
+
+    #[test]
+    fn prefixes_take_room_for_each_and_for_their_bytes() {
+        assert_eq!(Tracking::default().kept_bytes(), 0);
+        let of = |all: &[&'static str]| {
+            let prefixes = Some(all.iter().map(|it| Bytes::from_static(it.as_bytes())).collect());
+            Tracking { prefixes, ..Tracking::default() }.kept_bytes()
+        };
+        let each = 2 * size_of::<Bytes>();
+        assert_eq!((of(&["abc"]), of(&["a", "bcd", "e"])), (3 + each, 5 + 3 * each));
+    }
 }

@@ -123,6 +123,16 @@ mod tests {
     }
 
     #[test]
+    fn watches_take_room_for_each_and_for_their_keys() {
+        let mut watches = Watches::default();
+        assert_eq!(watches.kept_bytes(), 0);
+        for number in 1..4 {
+            assert_eq!(watch(&mut watches, number, b"abc"), (true, true));
+            assert_eq!(watches.kept_bytes(), number * (3 + size_of::<Watch>()));
+        }
+    }
+
+    #[test]
     fn keys_and_their_bytes_are_bounded_and_what_is_watched_may_be_watched_again() {
         let mut watches = Watches::default();
         for number in 0..WATCHED_KEYS_MAX {
