@@ -18,6 +18,9 @@
 #   SIM_SEEDS=24 SIM_SEEDS_MORE=200   seeds for each mutant, and more for what survives them
 #   TESTS="connection scripts"        which files of tests/integration survivors get; "" for none
 #   STAGE=library, STAGE=servers      one half of the work
+#   CARGO_PROFILE_CHECKED_OPT_LEVEL=0 a build that is there sooner and takes longer to run (1)
+#   UNITS="route:: session::"         only unit tests whose names begin so: survivors are an upper
+#                                     bound then, and belong in an OUT of their own
 #   UNFIT_TESTS=a::b,c::d             unit tests that are left out, as they fail by themselves
 #
 # Afterwards: OUT/verdicts.json (a line for each mutant, of the library's tests), OUT/of-servers.json
@@ -27,7 +30,7 @@ set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 if [ "${1:-}" = -h ] || [ "${1:-}" = --help ]; then
-  sed -n '2,28s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+  sed -n '2,31s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
   exit 0
 fi
 tree=$PWD
@@ -44,7 +47,7 @@ python=$out/venv/bin/python
   "$out/venv/bin/pip" install --quiet tree-sitter tree-sitter-rust
 
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$out/target} CARGO_INCREMENTAL=1
-export CARGO_PROFILE_CHECKED_OPT_LEVEL=1 CARGO_PROFILE_CHECKED_DEBUG=0
+export CARGO_PROFILE_CHECKED_OPT_LEVEL=${CARGO_PROFILE_CHECKED_OPT_LEVEL:-1} CARGO_PROFILE_CHECKED_DEBUG=0
 export CARGO_PROFILE_CHECKED_CODEGEN_UNITS=64
 # What is switched leaves variables unused and code unreachable.
 export RUSTFLAGS="${RUSTFLAGS:+$RUSTFLAGS }--cap-lints=allow"
@@ -58,7 +61,7 @@ sum="$(find Cargo.toml Cargo.lock src tests -type f -name '*.*' -not -path '*/no
   -not -path 'tests/mutants*' |
   LC_ALL=C sort | xargs sha256sum | sha256sum) ${ROOMS:-} $TESTS"
 if [ "$(cat "$out/sum" 2>/dev/null)" != "$sum" ]; then
-  rm -rf "$out/tree" "$out/verdicts.json" "$out/of-servers.json" "$out/sum"
+  rm -rf "$out/tree" "$out/verdicts.json" "$out/of-servers.json" "$out/sum" "$out/binaries"
   files=()
   for room in ${ROOMS:-session route replication node server/connection}; do
     files+=(--file "src/$room/**")
@@ -67,8 +70,14 @@ if [ "$(cat "$out/sum" 2>/dev/null)" != "$sum" ]; then
   mkdir "$out/tree"
   tar c --exclude=./target --exclude=./.git --exclude=node_modules . | tar x -C "$out/tree"
   "$python" tests/mutants/schema.py "$out/tree" "$out/list.json" "$out/mutants.json"
+  printf %s "$sum" >"$out/sum"
+fi
+# The program that starts whole servers is built when it is asked for: it takes as long again.
+what=(--lib)
+[ "${STAGE:-}" = library ] || what+=(--test=integration)
+if [ "$(wc -l 2>/dev/null <"$out/binaries" || true)" != ${#what[@]} ]; then
   (cd "$out/tree" &&
-    cargo test --profile checked --lib --test integration --no-run --message-format=json) >"$out/built"
+    cargo test --profile checked "${what[@]}" --no-run --message-format=json) >"$out/built"
   # The library's tests first.
   "$python" - "$out/built" >"$out/binaries" <<'END'
 import json, sys
@@ -77,7 +86,6 @@ built = [it for it in built if it.get("executable") and it["profile"]["test"]]
 built.sort(key=lambda it: it["target"]["kind"] != ["lib"])
 print("\n".join(it["executable"] for it in built))
 END
-  printf %s "$sum" >"$out/sum"
 fi
 cd "$out/tree"
 exec "$python" "$tree/tests/mutants/judge.py" "$out/binaries" "$out/mutants.json" "$out" "$@"

@@ -44,6 +44,8 @@ OF_THE_SIMULATOR = {"sim::tests::the_same_seed_gives_the_same_trace",
                     "sim::tests::a_finding_is_shrunk_to_the_steps_that_it_needs"}
 # Tests whose answer hangs on how busy the machine is would kill mutants that do nothing.
 UNFIT = OF_THE_SIMULATOR | set(filter(None, os.environ.get("UNFIT_TESTS", "").split(",")))
+# Only unit tests whose names begin with one of these: what they alone kill, in little time.
+UNITS = tuple(os.environ.get("UNITS", "").split())
 # Seconds that a run may take beside five times what its tests take without a mutant.
 PATIENCE = float(os.environ.get("PATIENCE", "4"))
 # "library" or "servers" for one half of the work.
@@ -146,12 +148,14 @@ def last_test(text):
 def names_of(binary):
     listed = subprocess.run([binary, "--list", "--format", "terse"], capture_output=True, text=True)
     names = [it.removesuffix(": test") for it in listed.stdout.splitlines() if it.endswith(": test")]
-    return [it for it in names if binary == LIBRARY or it.split("::")[0] in FILES]
+    if binary == LIBRARY:
+        return [it for it in names if not UNITS or it.startswith(UNITS)]
+    return [it for it in names if it.split("::")[0] in FILES]
 
 
 def look_for_reached(binary, path):
     """How long each test takes, and which mutants it comes by."""
-    digest = sha256(Path(binary).read_bytes())
+    digest = " ".join([sha256(Path(binary).read_bytes()), *UNITS])
     if path.exists() and (known := json.loads(path.read_text()))["binary"] == digest:
         return known["tests"]
     tests, numbers = {}, path.with_suffix(".txt")
