@@ -53,6 +53,8 @@ struct Sent {
     slot: SlotId,
 }
 
+// A test has one of these at a time.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 enum To {
     Member(Aim, RunKind, Option<RunAcks>),
