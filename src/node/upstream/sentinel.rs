@@ -57,7 +57,7 @@ impl MasterVotes {
     }
 }
 
-/// The replicas in the answer of SENTINEL REPLICAS, but for those that sentinels hold to be gone.
+/// The servers in the answer of SENTINEL REPLICAS or SENTINEL MASTER that can be reached.
 pub fn replica_addresses(reply: &[u8]) -> Vec<RemoteAddress> {
     maps(reply).unwrap_or_default().iter().filter_map(address_in).collect()
 }

@@ -463,7 +463,7 @@ impl Caller {
     /// more than its route, not for less.
     pub fn upstream_acks(&self, route: RouteId) -> Option<RunAcks> {
         let view = self.server.upstream.as_ref()?.view();
-        let replicas = view.members.len().saturating_sub(1);
+        let replicas = view.count().saturating_sub(1);
         let count = |acks: Acks| match acks {
             Acks::None | Acks::Fsync => 0,
             Acks::Count(count) => count.into(),

@@ -36,7 +36,7 @@ pub async fn address_at(
     let listed = replicas_in(&String::from_utf8_lossy(&told));
     let members = upstream.members();
     let others: Vec<_> =
-        members.iter().filter(|it| it.id != id).map(|it| it.address.clone()).collect();
+        members.iter().filter(|it| it.id != id && !it.is_gone()).map(|it| it.address.clone()).collect();
     match find(&listed, &members[id.index()].address, &others)? {
         Listed::Same(address) => Ok(address),
         Listed::ByPort(address) => {

@@ -145,6 +145,12 @@ fn to_member(upstream: &Upstream, worker: usize, id: MemberId, waiting: WaitingR
         member.load.end();
         overflow(full);
     }
+    if member.is_gone() {
+        // It was one when it was chosen, and nobody serves its connections any more.
+        for waiting in lane.take() {
+            not_sent(upstream, worker, &member, waiting);
+        }
+    }
 }
 
 /// The longest run that is asked of two: it is kept until then.

@@ -7,6 +7,7 @@
 use super::dispatch::{headed, unheaded};
 use super::talk::{Talk, Words, other};
 use crate::base::position::Position;
+use crate::base::remote_address::RemoteAddress;
 use crate::base::time::MonoUs;
 use crate::config::{BeatTo, Config};
 use crate::node::upstream::Report;
@@ -90,16 +91,16 @@ fn least_bound_us(settings: &Config) -> Option<u64> {
 async fn round(
     server: &Server,
     upstream: &Upstream,
-    talk: &mut Option<(Talk, usize)>,
+    talk: &mut Option<(Talk, RemoteAddress)>,
     beat: Option<Duration>,
 ) -> io::Result<Position> {
     let master = upstream.view().master.ok_or_else(|| other("there is no master"))?;
     let settings = &upstream.settings;
-    let kept = talk.take().filter(|it| it.1 == master.index());
-    let (mut connection, _) = match kept {
-        Some(kept) => kept,
+    let address = upstream.member(master).address.clone();
+    let kept = talk.take().filter(|it| it.1 == address);
+    let mut connection = match kept {
+        Some((kept, _)) => kept,
         None => {
-            let address = upstream.member(master).address.clone();
             let opened = Talk::open(
                 &address,
                 settings.login(),
@@ -107,7 +108,7 @@ async fn round(
                 upstream.tls.upstream(),
             )
             .await?;
-            (opened, master.index())
+            opened
         }
     };
     let asked_at = clock::mono_now();
@@ -138,7 +139,7 @@ async fn round(
     if !is_master || view.master != Some(master) || !is_current {
         return Err(other("it is no master any more"));
     }
-    *talk = Some((connection, master.index()));
+    *talk = Some((connection, address));
     Ok(at)
 }
 

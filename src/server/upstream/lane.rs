@@ -22,7 +22,8 @@ const READ_BYTES: usize = 64 << 10;
 /// Reads in a row before others have their turn.
 const READS_MAX: usize = 16;
 
-/// Serves this connection until the process ends. It is made when something is to be sent.
+/// Serves this connection until its member is none any more. It is made when something is to be
+/// sent.
 pub async fn attend(
     upstream: Arc<Upstream>,
     member: Arc<UpstreamMember>,
@@ -32,7 +33,11 @@ pub async fn attend(
     let lane = Lane { upstream, member, worker, protocol };
     let mut backoff = Backoff::new(clock::entropy());
     loop {
-        lane.something_to_send().await;
+        let ended = pin!(lane.member.ended());
+        select(pin!(lane.something_to_send()), ended).await;
+        if lane.member.is_gone() {
+            return lane.give_back();
+        }
         let fault = match lane.connect().await {
             Ok(link) => {
                 lane.member.counts.connects.fetch_add(1, Relaxed);
@@ -46,6 +51,7 @@ pub async fn attend(
                     };
                     match ended {
                         Some(fault) => break fault,
+                        None if lane.member.is_gone() => break ConnectionFault::Overtaken,
                         // What it would still answer as the master counts no more.
                         None if exchange.pipeline.has_runs_of_master() => {
                             break ConnectionFault::Overtaken;
@@ -99,8 +105,12 @@ impl Lane {
         .await;
     }
 
-    /// Ready once another has become the master in its place.
+    /// Ready once another has become the master in its place, or it is no member any more.
     async fn overtaken(&self) {
+        select(pin!(self.replaced()), pin!(self.member.ended())).await;
+    }
+
+    async fn replaced(&self) {
         loop {
             let news = self.upstream.news();
             if self.upstream.view().master == Some(self.member.id) {
@@ -162,7 +172,8 @@ impl Lane {
     }
 
     fn note_fault(&self, fault: &ConnectionFault, was_idle: bool) {
-        if was_idle {
+        // Another may have its place by then.
+        if was_idle || self.member.is_gone() {
             return;
         }
         self.member.counts.faults.fetch_add(1, Relaxed);
@@ -194,6 +205,7 @@ impl Lane {
     /// What may be sent now: what is the master's only to a master.
     fn take(&self) -> Vec<WaitingRun> {
         let is_master = self.upstream.view().master == Some(self.member.id)
+            && !self.member.is_gone()
             && self.upstream.switchover.waits_until().is_none();
         let mut taken = Vec::new();
         for waiting in self.queue().take() {

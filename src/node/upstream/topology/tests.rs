@@ -22,6 +22,7 @@ pub fn view_of(master: Option<usize>, members: usize) -> UpstreamView {
         master: master.map(MemberId::of),
         members: (0..members).map(member).collect(),
         history: None,
+        begins_at: None,
         epoch: 1,
     }
 }
@@ -39,6 +40,7 @@ fn report(is_master: bool, replid: ReplId, offset: u64) -> Report {
         follows: None,
         is_linked: !is_master,
         is_syncing: false,
+        proxy: None,
         acked: Vec::new(),
     }
 }
@@ -53,7 +55,7 @@ impl Told {
     fn new(has_sentinels: bool) -> Told {
         let mut topology = Topology::new(has_sentinels);
         (0..3).for_each(|_| {
-            topology.add(1);
+            topology.add(1, MonoUs(0)).unwrap();
         });
         Told { topology, now: MonoUs(0) }
     }
@@ -203,7 +205,7 @@ fn a_drained_replica_is_fed_and_not_read() {
 fn members_have_places_in_their_order_and_each_is_a_change() {
     let mut topology = Topology::new(false);
     for it in 0..3 {
-        assert_eq!(topology.add(1), MemberId::of(it));
+        assert_eq!(topology.add(1, MonoUs(0)), Some(MemberId::of(it)));
         assert_eq!(topology.view().epoch, it as u64 + 1);
     }
 }
