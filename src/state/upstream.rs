@@ -17,9 +17,7 @@ use crate::base::position::Position;
 use crate::base::remote_address::RemoteAddress;
 use crate::base::time::MonoUs;
 use crate::config;
-use crate::node::upstream::{
-    Availability, Keeping, MemberState, Report, Topology, UpstreamView,
-};
+use crate::node::upstream::{Availability, Keeping, MemberState, Report, Topology, UpstreamView};
 use crate::node::{RemoteMaster, ReplicaSet};
 use crate::route::{Allowed, MemberConfig, Route};
 use crate::runtime::clock;
@@ -232,14 +230,25 @@ impl Upstream {
         self.topology.lock().needs_for_age(age_us_max, now)
     }
 
+    /// Whether this member is the master. Another that has its place now is not meant.
+    pub fn is_master(&self, member: &UpstreamMember) -> bool {
+        self.view().master == Some(member.id) && !member.is_gone()
+    }
+
     /// A member that was asked then has told this of itself.
-    pub fn reported(&self, member: MemberId, report: Report, asked_at: MonoUs) {
+    pub fn reported(&self, member: &UpstreamMember, report: Report, asked_at: MonoUs) {
         let mut topology = self.topology.lock();
-        let has_changed = topology.reported(member, report, asked_at);
+        // Under the lock: it is none any more before another has its place.
+        if member.is_gone() {
+            return;
+        }
+        let has_changed = topology.reported(member.id, report, asked_at);
         self.settle(&topology, has_changed);
     }
 
-    /// Two that have changed roles have told this of themselves, both asked then.
+    /// Two that have changed roles have told this of themselves, both asked then. They are named by
+    /// their places: where a switchover is ordered here, no sentinels say who the members are, and
+    /// nobody takes another's place.
     pub fn reported_both(&self, both: [(MemberId, Report); 2], asked_at: MonoUs) {
         let mut topology = self.topology.lock();
         let has_changed = topology.reported_both(both, asked_at);
@@ -247,19 +256,22 @@ impl Upstream {
     }
 
     /// A member cannot be asked.
-    pub fn failed(&self, member: MemberId, state: MemberState) {
+    pub fn failed(&self, member: &UpstreamMember, state: MemberState) {
         let mut topology = self.topology.lock();
-        let has_changed = topology.failed(member, state);
+        if member.is_gone() {
+            return;
+        }
+        let has_changed = topology.failed(member.id, state);
         self.settle(&topology, has_changed);
     }
 
     /// An answer of this member contradicts how it is known, or it has not answered: it serves
     /// nobody before it has been asked again, which is now.
-    pub fn doubt(&self, member: MemberId) {
+    pub fn doubt(&self, member: &UpstreamMember) {
         let is_believed =
             |it: &MemberState| matches!(it, MemberState::Master | MemberState::Replica);
         // Of whom nothing is believed it is asked anyway.
-        if is_believed(&self.view().members[member.index()].state) {
+        if is_believed(&self.view().members[member.id.index()].state) {
             self.failed(member, MemberState::Doubtful);
             self.ask_now();
         }
@@ -285,7 +297,7 @@ impl Upstream {
         self.selected.load(Relaxed) & 1 << db.min(63) != 0
     }
 
-    /// Ready once a server is the master that is not this one; with `None`, once any is.
+    /// Ready once a server is the master that is not at this place; with `None`, once any is.
     pub async fn other_master(&self, than: Option<MemberId>) {
         loop {
             let news = self.news();

@@ -1,11 +1,11 @@
 //! One member that is a real server, and the requests that wait to be sent there.
 
+use super::run_waiter::RunWaiter;
 use crate::base::ids::MemberId;
 use crate::base::remote_address::RemoteAddress;
 use crate::node::upstream::{MemberLoad, Run};
 use crate::resp::Protocol;
 use crate::route::MemberConfig;
-use super::run_waiter::RunWaiter;
 use event_listener::Event;
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;

@@ -13,7 +13,7 @@ use super::view::{UpstreamView, ViewMember};
 use crate::base::ids::MemberId;
 use crate::base::limits::REPLICAS_MAX;
 use crate::base::places::Places;
-use crate::base::position::{Coverage, Offset, Position, ReplicationHistory};
+use crate::base::position::{Offset, Position, ReplicationHistory};
 use crate::base::time::MonoUs;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -89,8 +89,6 @@ pub struct Topology {
     eject_for: Duration,
     judged_at: MonoUs,
     keeping: Option<Keeping>,
-    /// Where the master stood when it was first known, in the history of today.
-    begins_at: Option<Position>,
     /// The name of this process among those that are in front of servers.
     run_id: String,
 }
@@ -146,7 +144,6 @@ impl Topology {
             eject_for: Duration::ZERO,
             judged_at: MonoUs::default(),
             keeping: None,
-            begins_at: None,
             run_id: String::new(),
         }
     }
@@ -341,7 +338,6 @@ impl Topology {
             master: self.master,
             members: self.members.iter().map(member).collect(),
             history: self.history.clone(),
-            begins_at: self.begins_at,
             epoch: self.epoch,
         }
     }
@@ -419,12 +415,6 @@ impl Topology {
             Some(history) if history.replid == replid => return false,
             Some(history) => history.followed(replid, &report.past, None),
             None => ReplicationHistory::new(replid),
-        };
-        let begins_at = *self.begins_at.get_or_insert(report.at);
-        self.begins_at = match history.cover(begins_at) {
-            Coverage::To(offset) | Coverage::Lost(offset) => Some(Position { replid, offset }),
-            // Nothing of what was answered then is known to be there.
-            Coverage::Foreign => Some(report.at),
         };
         self.history = Some(history);
         self.samples.clear();

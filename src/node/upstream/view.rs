@@ -17,9 +17,6 @@ pub struct UpstreamView {
     pub members: Vec<ViewMember>,
     /// The master's history, once there has been one.
     pub history: Option<ReplicationHistory>,
-    /// Where the master stood in it when it was first known. What was answered before, through a
-    /// process that has ended since, is no later than this.
-    pub begins_at: Option<Position>,
     /// Grows with each change.
     pub epoch: u64,
 }

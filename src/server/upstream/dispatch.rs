@@ -240,13 +240,13 @@ pub fn settle(upstream: &Upstream, worker: usize, member: &UpstreamMember, done:
             return try_next(upstream, worker, Some(member.id), (run, waiter));
         }
         Verdict::Bounced => {
-            upstream.doubt(member.id);
+            upstream.doubt(member);
             if clock::mono_now() < run.unsent_until {
                 return again(upstream, worker, member.id, (run, waiter));
             }
         }
         Verdict::NotMaster => {
-            upstream.doubt(member.id);
+            upstream.doubt(member);
             if run.only_reads() {
                 return again(upstream, worker, member.id, (run, waiter));
             }

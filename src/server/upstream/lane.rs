@@ -110,10 +110,11 @@ impl Lane {
         select(pin!(self.replaced()), pin!(self.member.ended())).await;
     }
 
+    /// Another that has its place comes there long after this one has ended.
     async fn replaced(&self) {
         loop {
             let news = self.upstream.news();
-            if self.upstream.view().master == Some(self.member.id) {
+            if self.upstream.is_master(&self.member) {
                 return self.upstream.other_master(Some(self.member.id)).await;
             }
             news.await;
@@ -140,7 +141,7 @@ impl Lane {
             if alarm.poll(Some(due), context).is_ready() {
                 return Poll::Ready(());
             }
-            if self.upstream.view().master != Some(self.member.id) {
+            if !self.upstream.is_master(&self.member) {
                 self.give_back();
             }
             for waiting in self.queue().take_reads() {
@@ -185,14 +186,14 @@ impl Lane {
         );
         match fault {
             ConnectionFault::Refused(text) => {
-                self.upstream.failed(self.member.id, MemberState::Refused(text.clone()));
+                self.upstream.failed(&self.member, MemberState::Refused(text.clone()));
             }
             ConnectionFault::Broken | ConnectionFault::Unasked => {
-                self.upstream.failed(self.member.id, MemberState::Garbage(fault.to_string()));
+                self.upstream.failed(&self.member, MemberState::Garbage(fault.to_string()));
             }
             ConnectionFault::Io(_) | ConnectionFault::TimedOut | ConnectionFault::Overtaken => {}
         }
-        self.upstream.doubt(self.member.id);
+        self.upstream.doubt(&self.member);
     }
 
     /// What has not been sent goes elsewhere.
@@ -204,8 +205,7 @@ impl Lane {
 
     /// What may be sent now: what is the master's only to a master.
     fn take(&self) -> Vec<WaitingRun> {
-        let is_master = self.upstream.view().master == Some(self.member.id)
-            && !self.member.is_gone()
+        let is_master = self.upstream.is_master(&self.member)
             && self.upstream.switchover.waits_until().is_none();
         let mut taken = Vec::new();
         for waiting in self.queue().take() {
@@ -297,7 +297,7 @@ impl Exchange<'_> {
                 let handled = self.pipeline.handle(&mut done);
                 let Lane { upstream, member, worker, .. } = self.lane;
                 for report in self.pipeline.take_reports() {
-                    upstream.reported(member.id, report, MonoUs::default());
+                    upstream.reported(member, report, MonoUs::default());
                 }
                 if let Some(asked_at) = self.pipeline.take_answered() {
                     member.load.answered(asked_at, clock::mono_now());
