@@ -6,6 +6,7 @@ use super::leased_pool;
 use super::leased_wait::wait_for_keys;
 use super::master_connection::{Fault, MasterConnection};
 use super::sent::{Sent, Took};
+use crate::base::remote_address::RemoteAddress;
 use crate::command::codes;
 use crate::commands::Leased;
 use crate::resp::Protocol;
@@ -70,7 +71,9 @@ pub async fn forward_leased(
         None => match open(server, protocol).await {
             Ok(connection) => (connection, Some(0)),
             Err(fault) => {
-                return failed(forwarded, &codes::master_unreachable(&fault).to_string());
+                let of = server.set.remote().and_then(|it| name_at(server, &it.address));
+                let why = of.map_or_else(|| fault.to_string(), |it| format!("{it}: {fault}"));
+                return failed(forwarded, &codes::master_unreachable(why).to_string());
             }
         },
     };
@@ -92,6 +95,18 @@ pub async fn forward_leased(
         (_, None) => {}
     }
     reply
+}
+
+/// How operators call the real server at this address.
+fn name_at(server: &Server, address: &RemoteAddress) -> Option<String> {
+    let upstream = server.upstream.as_ref()?;
+    Some(upstream.member(upstream.place_of(address)?).described.name.clone())
+}
+
+/// What a client is told whose connection to this master has ended.
+pub fn lost_at(server: &Server, address: &RemoteAddress) -> String {
+    let name = name_at(server, address);
+    name.map_or(codes::FORWARD_LOST, |it| codes::lost_at(&it)).to_string()
 }
 
 /// One that was another client's and is clean, or a new one.
@@ -145,7 +160,7 @@ async fn exchange(
         && !sent.is_answered()
     {
         log::warn!("event=forward-lost runs=1 why={fault}");
-        sent.fail(&codes::FORWARD_LOST.to_string());
+        sent.fail(&lost_at(server, &connection.of));
     }
     (reply_of(answered).await, done.is_ok().then_some(connection))
 }

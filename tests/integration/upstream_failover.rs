@@ -1,55 +1,10 @@
 //! Failovers of real servers behind an Entourage: by three sentinels, by an operator, and by one who
 //! loses a write, of which its session is told.
 
-use crate::support::upstream::{states, until_linked};
+use crate::support::upstream::{NAME, proxy_of_sentinels, sentinels, states, until_linked};
 use crate::support::{Kind, RealSet, Server, Wire, info_field, ok, starts, until, words};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
-
-const NAME: &str = "mymaster";
-
-/// Three sentinels that watch this master.
-fn sentinels(master: &Server) -> Vec<Server> {
-    let text = format!(
-        "port {{port}}\nsentinel monitor {NAME} 127.0.0.1 {} 2\nsentinel \
-         down-after-milliseconds {NAME} 800\nsentinel failover-timeout {NAME} 4000\n",
-        master.port()
-    );
-    let all: Vec<Server> = (0..3).map(|_| Server::sentinel(&text)).collect();
-    for sentinel in &all {
-        let mut wire = sentinel.dial();
-        let field = |wire: &mut Wire, name: &str| {
-            let master = wire.cmd(&["SENTINEL", "MASTER", NAME]);
-            let fields = master.list();
-            let found = fields.chunks(2).find(|it| it[0].string() == name);
-            found.map(|it| it[1].string()).unwrap_or_default()
-        };
-        until("sentinels to know each other and the replicas", || {
-            let others = field(&mut wire, "num-other-sentinels");
-            (others == "2" && field(&mut wire, "num-slaves") == "2").then_some(())
-        });
-    }
-    all
-}
-
-fn proxy_of(sentinels: &[Server]) -> Server {
-    let list: Vec<String> =
-        sentinels.iter().map(|it| format!("\"127.0.0.1:{}\"", it.port())).collect();
-    let text = format!(
-        "[[listener]]\nbind = \"127.0.0.1:{{port}}\"\n[upstream]\nsentinels = [{}]\n\
-         master-name = \"{NAME}\"\nbuffer-for = \"30s\"\nprobe-every = \"100ms\"\n\
-         replica-timeout = \"500ms\"\nreply-timeout = \"2s\"\n[consistency]\nlevel = \"sticky\"\n",
-        list.join(", ")
-    );
-    let proxy = Server::entourage_with_config_and(&text, &["--loglevel", "notice"]);
-    let mut wire = proxy.dial();
-    until("the members", || {
-        let mut states = states(&mut wire);
-        states.sort();
-        (states == ["master", "replica", "replica"]).then_some(())
-    });
-    proxy
-}
 
 /// What a client that writes and reads all the time has seen.
 #[derive(Default, Debug)]
@@ -120,7 +75,7 @@ fn count_up(port: u16, is_over: &AtomicBool) -> Seen {
 fn sentinels_fail_over_and_clients_hear_of_nothing_but_what_is_lost() {
     let mut set = RealSet::new(Kind::Redis, 2, &[]);
     let sentinels = sentinels(&set.members[0]);
-    let proxy = proxy_of(&sentinels);
+    let proxy = proxy_of_sentinels(&sentinels);
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         let (port, is_over) = (proxy.port(), &is_over);
