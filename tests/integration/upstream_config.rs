@@ -101,12 +101,12 @@ fn who_may_not_is_told_whose_rights_are_lacking() {
     starts(&ours.ask("CONFIG GET maxmemory"), "NOPERM the master");
     assert_eq!(got(&mut ours, "timeou*").len(), 1, "what is the proxy's own is told anyway");
     ok(&mut ours, "AUTH reader pw");
-    starts(&ours.ask("CONFIG SET maxmemory 1gb"), "NOPERM User reader has no permissions");
+    starts(&ours.ask("CONFIG SET maxmemory 1gb"), "NOPERM this user has no permissions");
     for member in &set.members {
         ok(&mut member.dial(), "ACL SETUSER app +config");
     }
     assert_eq!(got(&mut ours, "maxmemory")["maxmemory"], "0");
-    starts(&ours.ask("CONFIG SET maxmemory 1gb"), "NOPERM User reader has no permissions");
+    starts(&ours.ask("CONFIG SET maxmemory 1gb"), "NOPERM this user has no permissions");
 }
 
 #[test]
