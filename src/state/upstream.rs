@@ -420,3 +420,58 @@ fn keeping(settings: &config::Upstream, sentinels: usize) -> Keeping {
 fn nowhere() -> RemoteAddress {
     RemoteAddress { host: "no-master.invalid".to_owned(), port: 1 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::position::ReplId;
+    use crate::config::Config;
+    use crate::engine::Thresholds;
+
+    /// Behind one sentinel, with places that rest for 6 ms.
+    fn upstream() -> Arc<Upstream> {
+        let text = "[upstream]\nsentinels = [\"s:1\"]\nconnect-timeout = \"1ms\"\n\
+                    replica-timeout = \"1ms\"\nreply-timeout = \"1ms\"\nbuffer-for = \"0s\"\n";
+        let settings = Config::parse("a test", text).unwrap();
+        let thresholds = Thresholds::default();
+        let set = ReplicaSet::new(1, 1, ReplId::new([1; 20]), thresholds, 1 << 20, 1 << 20);
+        Upstream::configured(&settings, &Arc::new(set), 1, &Arc::default(), "me").unwrap()
+    }
+
+    fn at(port: u16) -> RemoteAddress {
+        RemoteAddress { host: "h".to_owned(), port }
+    }
+
+    fn report(role: &str) -> Report {
+        let replid = ReplId::new([7; 20]);
+        let text =
+            format!("$1\r\nrole:{role}\r\nmaster_replid:{replid}\r\nmaster_repl_offset:5\r\n");
+        Report::read(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn what_is_heard_of_one_that_is_gone_is_not_taken_for_anothers_at_its_place() {
+        let upstream = upstream();
+        let (old, other) = (upstream.find(at(1)).unwrap(), upstream.find(at(2)).unwrap());
+        assert!(upstream.find(at(1)).is_none(), "it is there");
+        (0..UNNAMED_MAX).for_each(|_| upstream.named(&[at(2)]));
+        assert!(!old.is_gone());
+        upstream.named(&[at(2)]);
+        assert!(old.is_gone() && !other.is_gone());
+        assert_eq!((upstream.place_of(&at(1)), upstream.view().count()), (None, 1));
+        std::thread::sleep(Duration::from_millis(20));
+        let new = upstream.find(at(1)).unwrap();
+        assert_eq!((new.id, new.is_gone()), (old.id, false));
+        assert_ne!(new.described.name, old.described.name);
+        assert!(Arc::ptr_eq(&new, &upstream.member(old.id)));
+        let state = || upstream.view().members[new.id.index()].state.clone();
+        upstream.failed(&old, MemberState::Silent);
+        upstream.reported(&old, report("master"), clock::mono_now());
+        assert_eq!(state(), MemberState::Unknown);
+        upstream.appoint(Some(new.id));
+        upstream.reported(&new, report("master"), clock::mono_now());
+        assert!(upstream.is_master(&new) && !upstream.is_master(&old));
+        upstream.doubt(&old);
+        assert_eq!(state(), MemberState::Master);
+    }
+}

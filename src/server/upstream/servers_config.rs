@@ -1,5 +1,7 @@
-//! CONFIG of what is the servers' own: the master is asked, and told. Who is told of what happens to
-//! keys hears it of the master, so whoever may become that is told to tell it, too.
+//! CONFIG of what is the servers' own.
+//!
+//! The master is asked, and told. Who hears of what happens to keys hears it of the master, so all
+//! who may become that are told to tell it, too.
 
 use super::dispatch::answer_to;
 use super::talk::{Talk, other};
