@@ -82,7 +82,8 @@ fn sentinels_fail_over_and_clients_hear_of_nothing_but_what_is_lost() {
         // Whatever panics here: the client ends, and with it the scope.
         let _ending = Over(is_over);
         let client = scope.spawn(move || count_up(port, is_over));
-        let mut wire = proxy.dial();
+        // Whoever has read what is lost is told so, whatever it asks next.
+        let (mut wire, mut operator) = (proxy.dial(), proxy.dial());
         let count = |wire: &mut Wire| {
             let reply = wire.ask("GET n");
             reply.text().map_or(0, |_| reply.string().parse::<i64>().unwrap_or(0))
@@ -90,22 +91,24 @@ fn sentinels_fail_over_and_clients_hear_of_nothing_but_what_is_lost() {
         until("some counts", || (100 < count(&mut wire)).then_some(()));
         set.members.remove(0).crash();
         until("another master", || {
-            let states = states(&mut wire);
+            let states = states(&mut operator);
             (states.iter().filter(|it| *it == "master").count() == 1
                 && states.contains(&"unreachable".to_owned()))
             .then_some(())
         });
         let before = count(&mut wire);
         until("counts at the new master", || (before + 100 < count(&mut wire)).then_some(()));
-        until("its replica", || states(&mut wire).contains(&"replica".to_owned()).then_some(()));
+        until("its replica", || {
+            states(&mut operator).contains(&"replica".to_owned()).then_some(())
+        });
         // One that is planned.
         let now = |wire: &mut Wire| states(wire).iter().position(|it| it == "master");
-        let first = now(&mut wire);
+        let first = now(&mut operator);
         until("a failover on order", || {
             let reply = sentinels[0].dial().cmd(&["SENTINEL", "FAILOVER", NAME]).string();
             (reply == "OK").then_some(())
         });
-        until("the other master", || now(&mut wire).filter(|it| Some(*it) != first));
+        until("the other master", || now(&mut operator).filter(|it| Some(*it) != first));
         let before = count(&mut wire);
         until("counts at the other master", || (before + 100 < count(&mut wire)).then_some(()));
         is_over.store(true, Relaxed);

@@ -92,15 +92,15 @@ impl MemberState {
 
     /// Whether nothing comes from there that could be of use.
     pub fn is_down(&self) -> bool {
-        match self {
+        matches!(
+            self,
             MemberState::Unknown
-            | MemberState::Unreachable(_)
-            | MemberState::Silent
-            | MemberState::Refused(_)
-            | MemberState::Garbage(_)
-            | MemberState::Proxy(_) => true,
-            _ => false,
-        }
+                | MemberState::Unreachable(_)
+                | MemberState::Silent
+                | MemberState::Refused(_)
+                | MemberState::Garbage(_)
+                | MemberState::Proxy(_)
+        )
     }
 }
 
