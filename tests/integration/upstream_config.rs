@@ -116,7 +116,7 @@ fn without_a_master_servers_settings_wait_for_one_and_the_proxys_do_not() {
     let (mut ours, mut wire) = (proxy.dial(), proxy.dial());
     set.members.pop().unwrap().crash();
     until("it to be missed", || {
-        (info_field(&mut wire, "replication", "upstream_master")? == "").then_some(())
+        info_field(&mut wire, "replication", "upstream_master")?.is_empty().then_some(())
     });
     ok(&mut ours, "CONFIG SET timeout 9");
     assert_eq!(got(&mut ours, "timeout")["timeout"], "9");
