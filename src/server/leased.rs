@@ -1,12 +1,11 @@
 //! Sends what belongs to one client's own connection to the remote master: WATCH and the
 //! transaction behind it, and calls that wait for keys.
 
-use super::forward::{failed, reply_of};
+use super::forward::{failed, lost_at, name_at, reply_of};
 use super::leased_pool;
 use super::leased_wait::wait_for_keys;
 use super::master_connection::{Fault, MasterConnection};
 use super::sent::{Sent, Took};
-use crate::base::remote_address::RemoteAddress;
 use crate::command::codes;
 use crate::commands::Leased;
 use crate::resp::Protocol;
@@ -95,18 +94,6 @@ pub async fn forward_leased(
         (_, None) => {}
     }
     reply
-}
-
-/// How operators call the real server at this address.
-fn name_at(server: &Server, address: &RemoteAddress) -> Option<String> {
-    let upstream = server.upstream.as_ref()?;
-    Some(upstream.member(upstream.place_of(address)?).described.name.clone())
-}
-
-/// What a client is told whose connection to this master has ended.
-pub fn lost_at(server: &Server, address: &RemoteAddress) -> String {
-    let name = name_at(server, address);
-    name.map_or(codes::FORWARD_LOST, |it| codes::lost_at(&it)).to_string()
 }
 
 /// One that was another client's and is clean, or a new one.

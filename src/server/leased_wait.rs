@@ -4,8 +4,7 @@
 //! The master is told to unblock that connection, and answers it: an element that somebody has
 //! pushed at the same time is the client's, and not lost.
 
-use super::forward::reply_of;
-use super::leased::lost_at;
+use super::forward::{lost_at, reply_of};
 use super::master_connection::{Fault, MasterConnection};
 use super::sent::{Sent, Took};
 use crate::base::number::parse_i64;
