@@ -112,6 +112,19 @@ pub const FORWARD_LOST: Fault = Fault::Static(
     "FORWARDLOST the connection to the master ended before it answered: it may have done this or \
      not, and it is not sent again; look before you send it again",
 );
+/// The same of a server among several.
+pub fn lost_at(name: &str) -> Fault {
+    Fault::Message(format!(
+        "FORWARDLOST the connection to {name} ended before it answered, or another is the master \
+         now: it may have done this or not, and it is not sent again; look before you send it again"
+    ))
+}
+/// More requests wait for a server among several than may.
+pub fn queue_at(name: &str) -> Fault {
+    Fault::Message(format!(
+        "FORWARDQUEUE too many requests wait for {name}, and this one was not sent: try again later"
+    ))
+}
 /// More requests wait for the remote master than may.
 pub const FORWARD_QUEUE: Fault = Fault::Static(
     "FORWARDQUEUE too many requests wait for the master, and this one was not sent: try again \
@@ -141,16 +154,25 @@ pub const NO_REAL_MASTER: Fault = Fault::Static(
      they stand",
 );
 /// What was read at a real server that was no master any more when it had answered.
-pub const MASTER_NO_MORE: Fault = Fault::Static(
-    "MASTERDOWN the server that answered is no master any more, and what it read may be old: read \
-     again",
-);
+pub fn master_no_more(name: &str) -> Fault {
+    Fault::Message(format!(
+        "MASTERDOWN {name} has answered and is no master any more, and what it read may be old: \
+         read again"
+    ))
+}
 
 /// A SCAN whose server is not there any more: its cursor means nothing to another.
 pub const SCAN_LOST: Fault = Fault::Static(
     "SCANLOST the server that gave this cursor does not go on with it, and to others it means \
      nothing: begin the scan again",
 );
+/// The same where that server is known.
+pub fn scan_lost_at(name: &str) -> Fault {
+    Fault::Message(format!(
+        "SCANLOST {name} gave this cursor and does not go on with it, and to others it means \
+         nothing: begin the scan again"
+    ))
+}
 /// A cursor that has no room for the name of its server.
 pub const LONG_CURSOR: Fault = Fault::Static(
     "SCANLOST the server's cursor is too long to be passed on: scan at the server itself",
@@ -274,7 +296,10 @@ mod tests {
             not_upstream("SAVE"),
             PRIVATE_LIMIT,
             NO_REAL_MASTER,
-            MASTER_NO_MORE,
+            lost_at("n1"),
+            queue_at("n1"),
+            master_no_more("n1"),
+            scan_lost_at("n1"),
             SCAN_LOST,
             LONG_CURSOR,
             no_such_member(&["n1"]),

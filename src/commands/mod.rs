@@ -34,7 +34,9 @@ pub use info::info;
 pub use key_places::{key_places, narrowed, sort_options};
 pub use known::known;
 pub use migration::{Credentials, Migration};
-pub use outcome::{AckWait, Block, BlockOn, Job, Leased, Outcome, Populate, ReadRetry, Resume};
+pub use outcome::{
+    AckWait, Block, BlockOn, Job, Leased, Outcome, Populate, ReadRetry, Resume, ServersConfig,
+};
 pub use read_requirements::{RequestContext, preferred_replica};
 pub use reference::command_reference;
 pub use remote_read::{RemoteAsk, RemoteRead};

@@ -10,7 +10,7 @@ use crate::metrics::Place;
 use crate::metrics::worst::Key;
 use crate::node::{Condition, KeyWait, Wanted};
 use crate::replication::Asked;
-use crate::resp::OwnedRequest;
+use crate::resp::{OwnedRequest, Protocol};
 use crate::route::{Ladder, LadderPosition, StepsTaken};
 use crate::session::{Queue, SubscriptionKind};
 use crate::state::{AimedRun, EndOrder, FailoverOrder, Forwarded, UnblockAs, UpgradeStep};
@@ -197,6 +197,8 @@ pub enum Job {
         /// How long that may take.
         timeout: Duration,
     },
+    /// CONFIG of what is real servers' own; answers what they do.
+    ServersConfig(Box<ServersConfig>),
     /// PROXY FAILOVER to the member at this place; answers OK, or why not.
     FailOver { candidate: MemberId },
     /// PROXY NODE REMOVE of the member at this place; answers OK, or why not.
@@ -237,6 +239,22 @@ pub enum Job {
     Populate(Box<Populate>),
     /// MIGRATE of keys of this database; answers what came of it.
     Migrate { db: usize, migration: Box<Migration> },
+}
+
+/// What CONFIG asks of real servers.
+#[derive(Clone, Debug)]
+pub enum ServersConfig {
+    /// What these patterns name.
+    Get {
+        /// What they name here.
+        own: Vec<(String, String)>,
+        /// The patterns.
+        patterns: Vec<Vec<u8>>,
+        /// What it is answered in.
+        protocol: Protocol,
+    },
+    /// Each of these names is to have the value behind it.
+    Set(Vec<Vec<u8>>),
 }
 
 impl Job {

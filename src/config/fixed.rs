@@ -5,6 +5,8 @@
 pub struct Fixed {
     /// Why CONFIG SET takes no other value.
     pub why: &'static str,
+    /// Whether it is about data: in front of real servers, theirs.
+    pub is_of_data: bool,
     /// Redis' name, and the value that is true of this server: Redis' default where any would be.
     pub params: &'static [(&'static str, &'static str)],
 }
@@ -13,10 +15,12 @@ pub struct Fixed {
 pub const FIXED: &[Fixed] = &[
     Fixed {
         why: "the append-only file begins with a snapshot here, always",
+        is_of_data: true,
         params: &[("aof-use-rdb-preamble", "yes")],
     },
     Fixed {
         why: "files are written in one way here, by a thread that nobody waits for",
+        is_of_data: true,
         params: &[
             ("aof-disable-auto-gc", "no"),
             ("aof-rewrite-incremental-fsync", "yes"),
@@ -29,10 +33,19 @@ pub const FIXED: &[Fixed] = &[
             ("sanitize-dump-payload", "no"),
         ],
     },
-    Fixed { why: "snapshots are never compressed here", params: &[("rdbcompression", "no")] },
-    Fixed { why: "texts are compared by their bytes here", params: &[("locale-collate", "")] },
+    Fixed {
+        why: "snapshots are never compressed here",
+        is_of_data: true,
+        params: &[("rdbcompression", "no")],
+    },
+    Fixed {
+        why: "texts are compared by their bytes here",
+        is_of_data: true,
+        params: &[("locale-collate", "")],
+    },
     Fixed {
         why: "a set that follows a master leaves evictions to it, and what is large is freed apart",
+        is_of_data: true,
         params: &[
             ("lazyfree-lazy-eviction", "yes"),
             ("replica-ignore-maxmemory", "yes"),
@@ -41,6 +54,7 @@ pub const FIXED: &[Fixed] = &[
     },
     Fixed {
         why: "what takes long to free is always freed in the background",
+        is_of_data: true,
         params: &[
             ("lazyfree-lazy-expire", "yes"),
             ("lazyfree-lazy-server-del", "yes"),
@@ -52,6 +66,7 @@ pub const FIXED: &[Fixed] = &[
     },
     Fixed {
         why: "there is no cluster mode",
+        is_of_data: false,
         params: &[
             ("cluster-allow-pubsubshard-when-down", "yes"),
             ("cluster-allow-reads-when-down", "no"),
@@ -79,6 +94,7 @@ pub const FIXED: &[Fixed] = &[
     },
     Fixed {
         why: "rustls chooses among suites that all are sound, and keeps sessions by itself",
+        is_of_data: false,
         params: &[
             ("tls-ciphers", ""),
             ("tls-ciphersuites", ""),
@@ -91,10 +107,12 @@ pub const FIXED: &[Fixed] = &[
     },
     Fixed {
         why: "keys are read as they are: keep a key's file from others by its permissions",
+        is_of_data: false,
         params: &[("tls-client-key-file-pass", ""), ("tls-key-file-pass", "")],
     },
     Fixed {
         why: "the allocator does not fragment as Redis' does, and nothing is defragmented",
+        is_of_data: true,
         params: &[
             ("active-defrag-cycle-max", "25"),
             ("active-defrag-cycle-min", "1"),
@@ -109,6 +127,7 @@ pub const FIXED: &[Fixed] = &[
     Fixed {
         why: "replicas are always sent their snapshot while it is made, and are never held back by \
               their own files",
+        is_of_data: true,
         params: &[
             ("propagation-error-behavior", "ignore"),
             ("repl-disable-tcp-nodelay", "no"),
@@ -118,12 +137,22 @@ pub const FIXED: &[Fixed] = &[
     },
     Fixed {
         why: "a replica's stream is its master's, byte for byte: writes of its own have no place",
+        is_of_data: true,
         params: &[("replica-read-only", "yes"), ("slave-read-only", "yes")],
     },
-    Fixed { why: "there are no modules", params: &[("enable-module-command", "no")] },
-    Fixed { why: "lists are never compressed here", params: &[("list-compress-depth", "0")] },
+    Fixed {
+        why: "there are no modules",
+        is_of_data: true,
+        params: &[("enable-module-command", "no")],
+    },
+    Fixed {
+        why: "lists are never compressed here",
+        is_of_data: true,
+        params: &[("list-compress-depth", "0")],
+    },
     Fixed {
         why: "this is left to whoever starts the process",
+        is_of_data: false,
         params: &[
             ("always-show-logo", "no"),
             ("bind-source-addr", ""),
@@ -150,6 +179,7 @@ pub const FIXED: &[Fixed] = &[
     },
     Fixed {
         why: "this is not adjustable here",
+        is_of_data: true,
         params: &[
             ("active-expire-effort", "1"),
             ("activerehashing", "no"),
@@ -192,6 +222,12 @@ pub fn fixed(name: &str) -> Option<(&'static str, &'static str)> {
         let found = it.params.iter().find(|it| it.0.eq_ignore_ascii_case(name))?;
         Some((found.1, it.why))
     })
+}
+
+/// Whether the fixed parameter of this name is about data.
+pub fn is_of_data(name: &str) -> bool {
+    let is_it = |it: &&Fixed| it.params.iter().any(|it| it.0.eq_ignore_ascii_case(name));
+    FIXED.iter().find(is_it).is_some_and(|it| it.is_of_data)
 }
 
 /// The names of all fixed parameters.

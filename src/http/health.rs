@@ -68,7 +68,7 @@ fn late(server: &Server, lag: Lag) -> Option<String> {
         for (at, member) in upstream.members().iter().enumerate() {
             // One that sentinels have just named is not seen yet.
             let Some(stands) = view.members.get(at) else { continue };
-            if view.master == Some(member.id) {
+            if view.master == Some(member.id) || !stands.is_there() {
                 continue;
             }
             some = true;

@@ -122,6 +122,9 @@ impl AlertChecks {
         let mut fresh_at = BTreeMap::new();
         let mut replicas = Vec::new();
         for (at, (member, stands)) in members.iter().zip(&view.members).enumerate() {
+            if !stands.is_there() {
+                continue;
+            }
             let name = &member.described.name;
             let before = self.fresh_at.get(name).copied();
             let is_master = view.master == Some(member.id);

@@ -6,6 +6,7 @@
 
 use super::master_connection::{Fault, MasterConnection};
 use super::sent::{Sent, Took};
+use crate::base::remote_address::RemoteAddress;
 use crate::command::codes;
 use crate::node::{Answering, Awaited, NOSCRIPT_REPLIES};
 use crate::resp::{Protocol, encode_command};
@@ -170,4 +171,16 @@ async fn receive_all(connection: &MasterConnection, sent: &Mutex<VecDeque<Sent>>
             }
         }
     }
+}
+
+/// How operators call the real server at this address.
+pub fn name_at(server: &Server, address: &RemoteAddress) -> Option<String> {
+    let upstream = server.upstream.as_ref()?;
+    Some(upstream.member(upstream.place_of(address)?).described.name.clone())
+}
+
+/// What a client is told whose connection to this master has ended.
+pub fn lost_at(server: &Server, address: &RemoteAddress) -> String {
+    let name = name_at(server, address);
+    name.map_or(codes::FORWARD_LOST, |it| codes::lost_at(&it)).to_string()
 }

@@ -9,11 +9,12 @@ use super::master_wait::wait_at_master;
 use super::migrate;
 use super::populate::populate;
 use super::upgrade::upgrade;
-use super::upstream::{submit, switch_over};
+use super::upstream::{servers_config, submit, switch_over};
 use crate::base::ids::MemberId;
 use crate::base::remote_address::RemoteAddress;
 use crate::command::codes;
-use crate::commands::{AckWait, Job};
+use crate::commands::verbs::config::names_logged;
+use crate::commands::{AckWait, Job, ServersConfig};
 use crate::resp::{Protocol, Reply};
 use crate::runtime::{clock, tasks};
 use crate::state::{
@@ -43,6 +44,7 @@ pub async fn run(job: Job, server: &Arc<Server>, client: &Arc<Client>) -> Option
 pub async fn work(job: Job, server: &Arc<Server>, client: &Arc<Client>) -> JobReply {
     match job {
         Job::SwitchOver { to, timeout } => switched_over(to, timeout, server).await,
+        Job::ServersConfig(asked) => configured(*asked, server, client).await,
         Job::FailOver { candidate } => fail_over(candidate, server).await,
         Job::Remove { member } => remove(member, server).await,
         Job::Reload => reload(server, client).await,
@@ -140,6 +142,22 @@ async fn switched_over(to: MemberId, timeout: Duration, server: &Arc<Server>) ->
             Err(codes::cannot_take_over(name, why).to_string())
         }
     };
+    JobReply { reply, wrote: None }
+}
+
+/// CONFIG of what is real servers' own.
+async fn configured(asked: ServersConfig, server: &Server, client: &Client) -> JobReply {
+    let Some(upstream) = &server.upstream else {
+        return JobReply { reply: Err("ERR its members are hosted".to_owned()), wrote: None };
+    };
+    let names = match &asked {
+        ServersConfig::Get { .. } => None,
+        ServersConfig::Set(words) => Some(names_logged(words)),
+    };
+    let reply = servers_config(upstream, asked).await;
+    if let (Some(names), Ok(_)) = (names, &reply) {
+        log::info!("event=config-set {} at=real-servers names={names}", client.logged());
+    }
     JobReply { reply, wrote: None }
 }
 

@@ -1,7 +1,7 @@
 //! Sends what belongs to one client's own connection to the remote master: WATCH and the
 //! transaction behind it, and calls that wait for keys.
 
-use super::forward::{failed, reply_of};
+use super::forward::{failed, lost_at, name_at, reply_of};
 use super::leased_pool;
 use super::leased_wait::wait_for_keys;
 use super::master_connection::{Fault, MasterConnection};
@@ -70,7 +70,9 @@ pub async fn forward_leased(
         None => match open(server, protocol).await {
             Ok(connection) => (connection, Some(0)),
             Err(fault) => {
-                return failed(forwarded, &codes::master_unreachable(&fault).to_string());
+                let of = server.set.remote().and_then(|it| name_at(server, &it.address));
+                let why = of.map_or_else(|| fault.to_string(), |it| format!("{it}: {fault}"));
+                return failed(forwarded, &codes::master_unreachable(why).to_string());
             }
         },
     };
@@ -145,7 +147,7 @@ async fn exchange(
         && !sent.is_answered()
     {
         log::warn!("event=forward-lost runs=1 why={fault}");
-        sent.fail(&codes::FORWARD_LOST.to_string());
+        sent.fail(&lost_at(server, &connection.of));
     }
     (reply_of(answered).await, done.is_ok().then_some(connection))
 }

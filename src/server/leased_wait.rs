@@ -4,11 +4,10 @@
 //! The master is told to unblock that connection, and answers it: an element that somebody has
 //! pushed at the same time is the client's, and not lost.
 
-use super::forward::reply_of;
+use super::forward::{lost_at, reply_of};
 use super::master_connection::{Fault, MasterConnection};
 use super::sent::{Sent, Took};
 use crate::base::number::parse_i64;
-use crate::command::codes;
 use crate::node::FORCED;
 use crate::resp::{Protocol, encode_command};
 use crate::runtime::tasks;
@@ -86,7 +85,7 @@ pub async fn wait_for_keys(
     match ended {
         Ok(Err(fault)) if !sent.is_answered() => {
             log::warn!("event=forward-lost runs=1 why={fault}");
-            sent.fail(&codes::FORWARD_LOST.to_string());
+            sent.fail(&lost_at(server, &connection.of));
         }
         Ok(_) => {}
         // The connection ends here, and what waits there with it.

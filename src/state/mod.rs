@@ -15,6 +15,8 @@ mod switchover;
 mod checks;
 mod hedges;
 mod head_asks;
+mod upstream_member;
+mod waiting_runs;
 mod upstream;
 mod failover;
 mod upgrade;
@@ -85,8 +87,8 @@ pub use switchover::Switchover;
 pub use tls::Tls;
 pub use tracking::Tracking;
 pub use upgrade::{UPGRADE_LISTENER, UPGRADE_NOT_YET, Upgrade, UpgradeStep};
-pub use upstream::{
-    Aim, AimedRun, Upstream, UpstreamLane, UpstreamMember, WaitingRun, WaitingRuns,
-};
+pub use upstream::Upstream;
+pub use upstream_member::{Aim, AimedRun, UpstreamLane, UpstreamMember, WaitingRun};
 pub use upstream_subscriptions::{SubscribedName, SubscribedNames, UpstreamSubscriptions};
 pub use user_sources::read_users;
+pub use waiting_runs::WaitingRuns;

@@ -201,7 +201,7 @@ impl Server {
             *set.seen.lock() = Batch::off();
         }
         let tls = Arc::<Tls>::default();
-        let upstream = Upstream::configured(&settings, &set, workers, &tls);
+        let upstream = Upstream::configured(&settings, &set, workers, &tls, &process_info.run_id);
         let settings = Arc::new(settings);
         let name = process_info.file.clone();
         Server {

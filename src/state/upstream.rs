@@ -6,238 +6,26 @@ use super::checks::Checks;
 use super::head_asks::HeadAsks;
 use super::hedges::Hedges;
 use super::known_scripts::KnownScripts;
-use super::run_waiter::RunWaiter;
 use super::switchover::Switchover;
 use super::tls::Tls;
+use super::upstream_member::UpstreamMember;
 use super::upstream_subscriptions::UpstreamSubscriptions;
+use super::waiting_runs::WaitingRuns;
 use crate::base::ids::MemberId;
 use crate::base::places::Places;
 use crate::base::position::Position;
 use crate::base::remote_address::RemoteAddress;
 use crate::base::time::MonoUs;
 use crate::config;
-use crate::node::upstream::{
-    Availability, MemberLoad, MemberState, Report, Run, Topology, UpstreamView,
-};
+use crate::node::upstream::{Availability, Keeping, MemberState, Report, Topology, UpstreamView};
 use crate::node::{RemoteMaster, ReplicaSet};
-use crate::resp::Protocol;
 use crate::route::{Allowed, MemberConfig, Route};
 use crate::runtime::clock;
 use event_listener::{Event, EventListener};
-use futures::task::AtomicWaker;
 use parking_lot::{Mutex, RwLock};
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
-use std::task::Waker;
-
-/// Most runs of requests that wait for one member at one worker.
-const QUEUED_MAX: usize = 16 << 10;
-
-/// Where a run is to go.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Aim {
-    /// To the master, whoever that is when it is sent.
-    Master,
-    /// To this replica.
-    Replica(MemberId),
-    /// Where its ladder says.
-    Ladder,
-    /// To a replica that lacks at most so many bytes of what the master has, which is asked first.
-    Head {
-        /// How many.
-        bytes: u64,
-    },
-}
-
-/// A run with where it is to go.
-#[derive(Debug)]
-pub struct AimedRun {
-    /// The run.
-    pub run: Run,
-    /// Where it is to go.
-    pub aim: Aim,
-    /// The worker that serves its client.
-    pub worker: usize,
-}
-
-/// Runs that wait, each with who waits for it.
-pub type WaitingRun = (Run, RunWaiter);
-
-/// What waits to be sent over one connection.
-#[derive(Default)]
-pub struct UpstreamLane {
-    queue: Mutex<Queue>,
-    has_any: AtomicBool,
-    task: AtomicWaker,
-}
-
-#[derive(Default)]
-struct Queue {
-    all: VecDeque<WaitingRun>,
-    bytes: usize,
-}
-
-impl UpstreamLane {
-    /// Has a run sent. `Err` with it when too many wait.
-    // Its error is what it was given.
-    #[allow(clippy::result_large_err)]
-    pub fn push(&self, waiting: WaitingRun, bytes_max: usize) -> Result<(), WaitingRun> {
-        let mut queue = self.queue.lock();
-        let bytes = queue.bytes + waiting.0.bytes.len();
-        if QUEUED_MAX <= queue.all.len() || (bytes_max < bytes && queue.bytes != 0) {
-            return Err(waiting);
-        }
-        queue.bytes = bytes;
-        queue.all.push_back(waiting);
-        self.has_any.store(true, Release);
-        drop(queue);
-        self.task.wake();
-        Ok(())
-    }
-
-    /// Takes what replicas may serve: what is the master's goes on waiting.
-    pub fn take_reads(&self) -> Vec<WaitingRun> {
-        let mut queue = self.queue.lock();
-        let (reads, kept): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut queue.all).into_iter().partition(|it| !it.0.is_for_master());
-        queue.bytes = kept.iter().map(|it| it.0.bytes.len()).sum();
-        queue.all = kept.into();
-        self.has_any.store(!queue.all.is_empty(), Release);
-        reads
-    }
-
-    /// Takes all that waits.
-    pub fn take(&self) -> VecDeque<WaitingRun> {
-        let mut queue = self.queue.lock();
-        queue.bytes = 0;
-        self.has_any.store(false, Release);
-        std::mem::take(&mut queue.all)
-    }
-
-    /// Whether anything waits.
-    #[inline]
-    pub fn has_any(&self) -> bool {
-        self.has_any.load(Acquire)
-    }
-
-    /// Who is woken by the next. Look at [`UpstreamLane::has_any`] afterwards.
-    pub fn wake_next(&self, task: &Waker) {
-        self.task.register(task);
-    }
-}
-
-/// What was counted at one member.
-#[derive(Default)]
-pub struct UpstreamCounts {
-    /// Connections that were made.
-    pub connects: AtomicU64,
-    /// Connections that could not be made, or ended while something was to be answered.
-    pub faults: AtomicU64,
-    /// Runs of requests that were answered.
-    pub answered: AtomicU64,
-    /// Runs of reads whose replica has proved to have what they need.
-    pub accepted: AtomicU64,
-    /// Runs of reads whose replica has not.
-    pub refused: AtomicU64,
-    /// Writes that were sent and not answered.
-    pub lost: AtomicU64,
-}
-
-/// A member that is a real server.
-pub struct UpstreamMember {
-    /// Its place.
-    pub id: MemberId,
-    /// What an operator says of it.
-    pub described: MemberConfig,
-    /// Where it is.
-    pub address: RemoteAddress,
-    /// What was counted.
-    pub counts: UpstreamCounts,
-    /// How busy it is.
-    pub load: Arc<MemberLoad>,
-    lanes: Vec<[UpstreamLane; 2]>,
-}
-
-impl UpstreamMember {
-    /// The connection of this worker's clients.
-    pub fn lane(&self, worker: usize, protocol: Protocol) -> &UpstreamLane {
-        let lanes = &self.lanes[worker % self.lanes.len()];
-        &lanes[usize::from(protocol == Protocol::Resp3)]
-    }
-}
-
-/// Runs of one worker's clients that wait for a master, or for a time.
-#[derive(Default)]
-pub struct WaitingRuns {
-    all: Mutex<WaitingQueue>,
-    task: AtomicWaker,
-}
-
-#[derive(Default)]
-struct WaitingQueue {
-    all: Vec<(MonoUs, Aim, WaitingRun)>,
-    bytes: usize,
-    has_news: bool,
-}
-
-impl WaitingRuns {
-    /// A run waits until then, or until there is news of the members. `Err` when too many wait.
-    #[allow(clippy::result_large_err)]
-    pub fn push(
-        &self,
-        until: MonoUs,
-        aim: Aim,
-        waiting: WaitingRun,
-        bytes_max: usize,
-    ) -> Result<(), WaitingRun> {
-        let mut queue = self.all.lock();
-        let bytes = queue.bytes + waiting.0.bytes.len();
-        if QUEUED_MAX <= queue.all.len() || (bytes_max < bytes && queue.bytes != 0) {
-            return Err(waiting);
-        }
-        queue.bytes = bytes;
-        queue.all.push((until, aim, waiting));
-        drop(queue);
-        self.task.wake();
-        Ok(())
-    }
-
-    /// Takes those whose time has come, or all for the master when there is news. Answers when the
-    /// next is due.
-    pub fn take_due(&self, now: MonoUs) -> (Vec<(Aim, WaitingRun)>, Option<MonoUs>) {
-        let mut queue = self.all.lock();
-        let has_news = std::mem::take(&mut queue.has_news);
-        let (due, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut queue.all)
-            .into_iter()
-            .partition(|it| it.0 <= now || (has_news && it.1 == Aim::Master));
-        queue.bytes = kept.iter().map(|it| it.2.0.bytes.len()).sum();
-        queue.all = kept;
-        let next = queue.all.iter().map(|it| it.0).min();
-        (due.into_iter().map(|it| (it.1, it.2)).collect(), next)
-    }
-
-    /// How many wait.
-    pub fn len(&self) -> usize {
-        self.all.lock().all.len()
-    }
-
-    /// Whether none waits.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// There is news of the members.
-    pub fn tell(&self) {
-        self.all.lock().has_news = true;
-        self.task.wake();
-    }
-
-    /// Who is woken by news. Call [`WaitingRuns::take_due`] afterwards.
-    pub fn wake_next(&self, task: &Waker) {
-        self.task.register(task);
-    }
-}
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*};
+use std::time::Duration;
 
 /// A set whose members are real servers.
 pub struct Upstream {
@@ -247,6 +35,8 @@ pub struct Upstream {
     pub tls: Arc<Tls>,
     set: Arc<ReplicaSet>,
     members: RwLock<Arc<[Arc<UpstreamMember>]>>,
+    /// How many there have been, which names the next that nobody has named.
+    found: AtomicUsize,
     topology: Mutex<Topology>,
     view: RwLock<Arc<UpstreamView>>,
     epoch: AtomicU64,
@@ -278,11 +68,16 @@ impl Upstream {
         set: &Arc<ReplicaSet>,
         workers: usize,
         tls: &Arc<Tls>,
+        run_id: &str,
     ) -> Option<Arc<Upstream>> {
         let upstream = settings.upstream.clone()?;
         let mut topology =
             Topology::new(matches!(upstream.topology, config::Topology::Sentinel(_)));
         topology.eject_for(upstream.tuning.eject_for);
+        topology.is_run_by(run_id);
+        if let config::Topology::Sentinel(sentinels) = &upstream.topology {
+            topology.keep(keeping(&upstream, sentinels.addresses.len()));
+        }
         let view = Arc::new(topology.view());
         let tuning = &upstream.tuning;
         let shadow_one_in = tuning.shadow.as_ref().map_or(0, |_| tuning.shadow_one_in);
@@ -292,6 +87,7 @@ impl Upstream {
             tls: tls.clone(),
             set: set.clone(),
             members: RwLock::new(Arc::new([])),
+            found: AtomicUsize::new(0),
             topology: Mutex::new(topology),
             view: RwLock::new(view),
             epoch: AtomicU64::new(0),
@@ -314,25 +110,56 @@ impl Upstream {
         Some(Arc::new(upstream))
     }
 
-    /// One more member. Answers it, unless it has no address or is there already.
+    /// One more member that sentinels have named. Answers it, unless it is there already, or there
+    /// is no place for it.
+    pub fn find(&self, address: RemoteAddress) -> Option<Arc<UpstreamMember>> {
+        if self.place_of(&address).is_some() {
+            return None;
+        }
+        let unnamed = MemberConfig::unnamed(self.found.fetch_add(1, Relaxed));
+        self.add(MemberConfig { address: Some(address), ..unnamed })
+    }
+
+    /// One more member. Answers it, unless it has no address, is there already, or there is no
+    /// place for it.
     pub fn add(&self, described: MemberConfig) -> Option<Arc<UpstreamMember>> {
         let address = described.address.clone()?;
         // Locked in this order by whoever locks both.
         let mut topology = self.topology.lock();
         let mut members = self.members.write();
-        if members.iter().any(|it| it.address == address) {
+        if members.iter().any(|it| it.address == address && !it.is_gone()) {
             return None;
         }
-        let id = topology.add(described.weight);
+        let id = topology.add(described.weight, clock::mono_now())?;
         let view = topology.view();
-        let lanes = self.waiting.iter().map(|_| Default::default()).collect();
         let load = view.members[id.index()].load.clone();
-        let counts = UpstreamCounts::default();
-        let member = UpstreamMember { id, described, address, counts, load, lanes };
-        let member = Arc::new(member);
-        *members = members.iter().cloned().chain([member.clone()]).collect();
-        self.publish(topology.view());
+        let workers = self.waiting.len();
+        let member = Arc::new(UpstreamMember::new(id, described, address, load, workers));
+        let mut all = members.to_vec();
+        all.truncate(id.index());
+        all.push(member.clone());
+        all.extend(members.iter().skip(all.len()).cloned());
+        *members = all.into();
+        self.publish(view);
         Some(member)
+    }
+
+    /// A sentinel has named the members at these addresses, and no others: who is of no use and has
+    /// not been named for long is none any more.
+    pub fn named(&self, addresses: &[RemoteAddress]) {
+        let mut topology = self.topology.lock();
+        let members = self.members();
+        let is_named = |it: &&Arc<UpstreamMember>| addresses.contains(&it.address);
+        let places = Places::of(members.iter().filter(is_named).map(|it| it.id));
+        let gone = topology.named(places, clock::mono_now());
+        for member in gone.iter().map(|it| &members[it.index()]) {
+            member.end();
+            let (name, address) = (&member.described.name, &member.address);
+            log::info!("event=upstream-forgotten name={name} address={address}");
+        }
+        if !gone.is_empty() {
+            self.settle(&topology, true);
+        }
     }
 
     /// The members, by place.
@@ -347,7 +174,9 @@ impl Upstream {
 
     /// The place of the member at this address.
     pub fn place_of(&self, address: &RemoteAddress) -> Option<MemberId> {
-        self.members.read().iter().find(|it| it.address == *address).map(|it| it.id)
+        let members = self.members.read();
+        let is_there = |it: &&Arc<UpstreamMember>| it.address == *address && !it.is_gone();
+        members.iter().find(is_there).map(|it| it.id)
     }
 
     /// How the members stand.
@@ -401,14 +230,25 @@ impl Upstream {
         self.topology.lock().needs_for_age(age_us_max, now)
     }
 
+    /// Whether this member is the master. Another that has its place now is not meant.
+    pub fn is_master(&self, member: &UpstreamMember) -> bool {
+        self.view().master == Some(member.id) && !member.is_gone()
+    }
+
     /// A member that was asked then has told this of itself.
-    pub fn reported(&self, member: MemberId, report: Report, asked_at: MonoUs) {
+    pub fn reported(&self, member: &UpstreamMember, report: Report, asked_at: MonoUs) {
         let mut topology = self.topology.lock();
-        let has_changed = topology.reported(member, report, asked_at);
+        // Under the lock: it is none any more before another has its place.
+        if member.is_gone() {
+            return;
+        }
+        let has_changed = topology.reported(member.id, report, asked_at);
         self.settle(&topology, has_changed);
     }
 
-    /// Two that have changed roles have told this of themselves, both asked then.
+    /// Two that have changed roles have told this of themselves, both asked then. They are named by
+    /// their places: where a switchover is ordered here, no sentinels say who the members are, and
+    /// nobody takes another's place.
     pub fn reported_both(&self, both: [(MemberId, Report); 2], asked_at: MonoUs) {
         let mut topology = self.topology.lock();
         let has_changed = topology.reported_both(both, asked_at);
@@ -416,19 +256,22 @@ impl Upstream {
     }
 
     /// A member cannot be asked.
-    pub fn failed(&self, member: MemberId, state: MemberState) {
+    pub fn failed(&self, member: &UpstreamMember, state: MemberState) {
         let mut topology = self.topology.lock();
-        let has_changed = topology.failed(member, state);
+        if member.is_gone() {
+            return;
+        }
+        let has_changed = topology.failed(member.id, state);
         self.settle(&topology, has_changed);
     }
 
     /// An answer of this member contradicts how it is known, or it has not answered: it serves
     /// nobody before it has been asked again, which is now.
-    pub fn doubt(&self, member: MemberId) {
+    pub fn doubt(&self, member: &UpstreamMember) {
         let is_believed =
             |it: &MemberState| matches!(it, MemberState::Master | MemberState::Replica);
         // Of whom nothing is believed it is asked anyway.
-        if is_believed(&self.view().members[member.index()].state) {
+        if is_believed(&self.view().members[member.id.index()].state) {
             self.failed(member, MemberState::Doubtful);
             self.ask_now();
         }
@@ -454,7 +297,7 @@ impl Upstream {
         self.selected.load(Relaxed) & 1 << db.min(63) != 0
     }
 
-    /// Ready once a server is the master that is not this one; with `None`, once any is.
+    /// Ready once a server is the master that is not at this place; with `None`, once any is.
     pub async fn other_master(&self, than: Option<MemberId>) {
         loop {
             let news = self.news();
@@ -560,7 +403,75 @@ impl Upstream {
     }
 }
 
+/// Answers of each sentinel in a row that do not name a member before it is none any more.
+const UNNAMED_MAX: u32 = 60;
+
+/// For how long members are kept that so many sentinels name.
+fn keeping(settings: &config::Upstream, sentinels: usize) -> Keeping {
+    let config::Upstream { connect_timeout, replica_timeout, reply_timeout, buffer_for, .. } =
+        settings;
+    // Two tries of what is sent, and all that it may wait for.
+    let tries: Duration = (*connect_timeout + *replica_timeout + *reply_timeout) * 2;
+    let unnamed_max = UNNAMED_MAX.saturating_mul(u32::try_from(sentinels).unwrap_or(u32::MAX));
+    Keeping { unnamed_max, rest: tries + *buffer_for }
+}
+
 /// Where nobody is: what belongs to a master waits for one, or is refused.
 fn nowhere() -> RemoteAddress {
     RemoteAddress { host: "no-master.invalid".to_owned(), port: 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::position::ReplId;
+    use crate::config::Config;
+    use crate::engine::Thresholds;
+
+    /// Behind one sentinel, with places that rest for 6 ms.
+    fn upstream() -> Arc<Upstream> {
+        let text = "[upstream]\nsentinels = [\"s:1\"]\nconnect-timeout = \"1ms\"\n\
+                    replica-timeout = \"1ms\"\nreply-timeout = \"1ms\"\nbuffer-for = \"0s\"\n";
+        let settings = Config::parse("a test", text).unwrap();
+        let thresholds = Thresholds::default();
+        let set = ReplicaSet::new(1, 1, ReplId::new([1; 20]), thresholds, 1 << 20, 1 << 20);
+        Upstream::configured(&settings, &Arc::new(set), 1, &Arc::default(), "me").unwrap()
+    }
+
+    fn at(port: u16) -> RemoteAddress {
+        RemoteAddress { host: "h".to_owned(), port }
+    }
+
+    fn report(role: &str) -> Report {
+        let replid = ReplId::new([7; 20]);
+        let text =
+            format!("$1\r\nrole:{role}\r\nmaster_replid:{replid}\r\nmaster_repl_offset:5\r\n");
+        Report::read(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn what_is_heard_of_one_that_is_gone_is_not_taken_for_anothers_at_its_place() {
+        let upstream = upstream();
+        let (old, other) = (upstream.find(at(1)).unwrap(), upstream.find(at(2)).unwrap());
+        assert!(upstream.find(at(1)).is_none(), "it is there");
+        (0..UNNAMED_MAX).for_each(|_| upstream.named(&[at(2)]));
+        assert!(!old.is_gone());
+        upstream.named(&[at(2)]);
+        assert!(old.is_gone() && !other.is_gone());
+        assert_eq!((upstream.place_of(&at(1)), upstream.view().count()), (None, 1));
+        std::thread::sleep(Duration::from_millis(20));
+        let new = upstream.find(at(1)).unwrap();
+        assert_eq!((new.id, new.is_gone()), (old.id, false));
+        assert_ne!(new.described.name, old.described.name);
+        assert!(Arc::ptr_eq(&new, &upstream.member(old.id)));
+        let state = || upstream.view().members[new.id.index()].state.clone();
+        upstream.failed(&old, MemberState::Silent);
+        upstream.reported(&old, report("master"), clock::mono_now());
+        assert_eq!(state(), MemberState::Unknown);
+        upstream.appoint(Some(new.id));
+        upstream.reported(&new, report("master"), clock::mono_now());
+        assert!(upstream.is_master(&new) && !upstream.is_master(&old));
+        upstream.doubt(&old);
+        assert_eq!(state(), MemberState::Master);
+    }
 }

@@ -1,55 +1,10 @@
 //! Failovers of real servers behind an Entourage: by three sentinels, by an operator, and by one who
 //! loses a write, of which its session is told.
 
-use crate::support::upstream::{states, until_linked};
+use crate::support::upstream::{NAME, proxy_of_sentinels, sentinels, states, until_linked};
 use crate::support::{Kind, RealSet, Server, Wire, info_field, ok, starts, until, words};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
-
-const NAME: &str = "mymaster";
-
-/// Three sentinels that watch this master.
-fn sentinels(master: &Server) -> Vec<Server> {
-    let text = format!(
-        "port {{port}}\nsentinel monitor {NAME} 127.0.0.1 {} 2\nsentinel \
-         down-after-milliseconds {NAME} 800\nsentinel failover-timeout {NAME} 4000\n",
-        master.port()
-    );
-    let all: Vec<Server> = (0..3).map(|_| Server::sentinel(&text)).collect();
-    for sentinel in &all {
-        let mut wire = sentinel.dial();
-        let field = |wire: &mut Wire, name: &str| {
-            let master = wire.cmd(&["SENTINEL", "MASTER", NAME]);
-            let fields = master.list();
-            let found = fields.chunks(2).find(|it| it[0].string() == name);
-            found.map(|it| it[1].string()).unwrap_or_default()
-        };
-        until("sentinels to know each other and the replicas", || {
-            let others = field(&mut wire, "num-other-sentinels");
-            (others == "2" && field(&mut wire, "num-slaves") == "2").then_some(())
-        });
-    }
-    all
-}
-
-fn proxy_of(sentinels: &[Server]) -> Server {
-    let list: Vec<String> =
-        sentinels.iter().map(|it| format!("\"127.0.0.1:{}\"", it.port())).collect();
-    let text = format!(
-        "[[listener]]\nbind = \"127.0.0.1:{{port}}\"\n[upstream]\nsentinels = [{}]\n\
-         master-name = \"{NAME}\"\nbuffer-for = \"30s\"\nprobe-every = \"100ms\"\n\
-         replica-timeout = \"500ms\"\nreply-timeout = \"2s\"\n[consistency]\nlevel = \"sticky\"\n",
-        list.join(", ")
-    );
-    let proxy = Server::entourage_with_config_and(&text, &["--loglevel", "notice"]);
-    let mut wire = proxy.dial();
-    until("the members", || {
-        let mut states = states(&mut wire);
-        states.sort();
-        (states == ["master", "replica", "replica"]).then_some(())
-    });
-    proxy
-}
 
 /// What a client that writes and reads all the time has seen.
 #[derive(Default, Debug)]
@@ -120,14 +75,15 @@ fn count_up(port: u16, is_over: &AtomicBool) -> Seen {
 fn sentinels_fail_over_and_clients_hear_of_nothing_but_what_is_lost() {
     let mut set = RealSet::new(Kind::Redis, 2, &[]);
     let sentinels = sentinels(&set.members[0]);
-    let proxy = proxy_of(&sentinels);
+    let proxy = proxy_of_sentinels(&sentinels);
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         let (port, is_over) = (proxy.port(), &is_over);
         // Whatever panics here: the client ends, and with it the scope.
         let _ending = Over(is_over);
         let client = scope.spawn(move || count_up(port, is_over));
-        let mut wire = proxy.dial();
+        // Whoever has read what is lost is told so, whatever it asks next.
+        let (mut wire, mut operator) = (proxy.dial(), proxy.dial());
         let count = |wire: &mut Wire| {
             let reply = wire.ask("GET n");
             reply.text().map_or(0, |_| reply.string().parse::<i64>().unwrap_or(0))
@@ -135,22 +91,24 @@ fn sentinels_fail_over_and_clients_hear_of_nothing_but_what_is_lost() {
         until("some counts", || (100 < count(&mut wire)).then_some(()));
         set.members.remove(0).crash();
         until("another master", || {
-            let states = states(&mut wire);
+            let states = states(&mut operator);
             (states.iter().filter(|it| *it == "master").count() == 1
                 && states.contains(&"unreachable".to_owned()))
             .then_some(())
         });
         let before = count(&mut wire);
         until("counts at the new master", || (before + 100 < count(&mut wire)).then_some(()));
-        until("its replica", || states(&mut wire).contains(&"replica".to_owned()).then_some(()));
+        until("its replica", || {
+            states(&mut operator).contains(&"replica".to_owned()).then_some(())
+        });
         // One that is planned.
         let now = |wire: &mut Wire| states(wire).iter().position(|it| it == "master");
-        let first = now(&mut wire);
+        let first = now(&mut operator);
         until("a failover on order", || {
             let reply = sentinels[0].dial().cmd(&["SENTINEL", "FAILOVER", NAME]).string();
             (reply == "OK").then_some(())
         });
-        until("the other master", || now(&mut wire).filter(|it| Some(*it) != first));
+        until("the other master", || now(&mut operator).filter(|it| Some(*it) != first));
         let before = count(&mut wire);
         until("counts at the other master", || (before + 100 < count(&mut wire)).then_some(()));
         is_over.store(true, Relaxed);

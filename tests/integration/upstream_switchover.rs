@@ -71,6 +71,7 @@ fn a_switchover_is_heard_by_nobody() {
                 (0..4).map(|it| scope.spawn(move || client(port, it, is_over))).collect();
             let mut wire = proxy.dial();
             let mut reader = proxy.dial();
+            until("a first count", || reader.ask("GET n0").text().map(|_| ()));
             for to in [2, 3, 1, 2] {
                 let reply = until("the replica to follow whoever is master now", || {
                     let reply = wire.ask(&format!("PROXY FAILOVER TO n{to} TIMEOUT 20000"));

@@ -91,6 +91,53 @@ impl RealSet {
     }
 }
 
+/// What sentinels call the set that they watch.
+pub const NAME: &str = "mymaster";
+
+/// Three sentinels that watch this master.
+pub fn sentinels(master: &Server) -> Vec<Server> {
+    let text = format!(
+        "port {{port}}\nsentinel monitor {NAME} 127.0.0.1 {} 2\nsentinel \
+         down-after-milliseconds {NAME} 800\nsentinel failover-timeout {NAME} 4000\n",
+        master.port()
+    );
+    let all: Vec<Server> = (0..3).map(|_| Server::sentinel(&text)).collect();
+    for sentinel in &all {
+        let mut wire = sentinel.dial();
+        let field = |wire: &mut Wire, name: &str| {
+            let master = wire.cmd(&["SENTINEL", "MASTER", NAME]);
+            let fields = master.list();
+            let found = fields.chunks(2).find(|it| it[0].string() == name);
+            found.map(|it| it[1].string()).unwrap_or_default()
+        };
+        until("sentinels to know each other and the replicas", || {
+            let others = field(&mut wire, "num-other-sentinels");
+            (others == "2" && field(&mut wire, "num-slaves") == "2").then_some(())
+        });
+    }
+    all
+}
+
+/// An Entourage in front of the master and two replicas that these watch.
+pub fn proxy_of_sentinels(sentinels: &[Server]) -> Server {
+    let list: Vec<String> =
+        sentinels.iter().map(|it| format!("\"127.0.0.1:{}\"", it.port())).collect();
+    let text = format!(
+        "[[listener]]\nbind = \"127.0.0.1:{{port}}\"\n[upstream]\nsentinels = [{}]\n\
+         master-name = \"{NAME}\"\nbuffer-for = \"30s\"\nprobe-every = \"100ms\"\n\
+         replica-timeout = \"500ms\"\nreply-timeout = \"2s\"\n[consistency]\nlevel = \"sticky\"\n",
+        list.join(", ")
+    );
+    let proxy = Server::entourage_with_config_and(&text, &["--loglevel", "notice"]);
+    let mut wire = proxy.dial();
+    until("the members", || {
+        let mut states = states(&mut wire);
+        states.sort();
+        (states == ["master", "replica", "replica"]).then_some(())
+    });
+    proxy
+}
+
 /// How the members stand, in their order.
 pub fn states(wire: &mut Wire) -> Vec<String> {
     let nodes = wire.ask("PROXY NODES");

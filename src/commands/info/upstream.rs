@@ -2,6 +2,7 @@
 
 use super::lines::Lines;
 use crate::base::ids::MemberId;
+use crate::node::upstream::PROXY_FIELD;
 use crate::runtime::clock;
 use crate::state::{Server, Upstream};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -16,11 +17,13 @@ pub fn replication(server: &Server, upstream: &Upstream, lines: &mut Lines) {
         let lag_us = u64::try_from(gate.max_lag.as_micros()).unwrap_or(u64::MAX);
         lines.line("min_slaves_good_slaves", view.fresh_replicas(lag_us, now));
     }
-    lines.line("upstream_members", members.len());
+    lines.line(PROXY_FIELD, &server.process_info.run_id);
+    lines.line("upstream_members", view.count());
     lines.line("upstream_epoch", view.epoch);
     let name = |it: MemberId| members[it.index()].described.name.clone();
     lines.line("upstream_master", view.master.map_or_else(String::new, name));
-    for (at, (member, stands)) in members.iter().zip(&view.members).enumerate() {
+    let both = members.iter().zip(&view.members).filter(|it| it.1.is_there());
+    for (at, (member, stands)) in both.enumerate() {
         let (name, address, state) = (&member.described.name, &member.address, &stands.state);
         let offset = stands.at.map_or(-1, |it| it.offset.bytes() as i64);
         let lag_us = stands.fresh_at.map_or(-1, |it| now.since(it) as i64);

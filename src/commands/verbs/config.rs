@@ -3,8 +3,11 @@
 use super::help::help;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Fault, Flags, Group};
-use crate::commands::{CommandContext, Job, Outcome, SessionRow, session_container, session_row};
-use crate::config::Config;
+use crate::commands::{
+    CommandContext, Job, Outcome, ServersConfig, SessionRow, session_container, session_row,
+};
+use crate::config::{Config, are_of_servers, asks_servers};
+use crate::resp::Reply;
 use crate::state::{Server, clients_allowed};
 
 const ADMIN: Flags = Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::LOADING).union(Flags::STALE);
@@ -52,17 +55,41 @@ const CONFIG: &[SessionRow] = &[
 ];
 
 fn get(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
-    let found = context.server.settings().get(context.args.rest());
-    context.reply.map(found.len());
-    for (name, value) in found {
-        context.reply.bulk(name.as_bytes());
-        context.reply.bulk(value.as_bytes());
+    let (server, reply) = (context.server, &mut *context.reply);
+    if server.upstream.is_some() {
+        let patterns: Vec<&[u8]> = context.args.rest().collect();
+        let own = server.settings().get_own(patterns.iter().copied());
+        let theirs = patterns.into_iter().filter(|it| asks_servers(it));
+        let patterns: Vec<Vec<u8>> = theirs.map(<[u8]>::to_vec).collect();
+        if patterns.is_empty() {
+            answer(&own, reply);
+            return Ok(Outcome::Answered);
+        }
+        let asked = ServersConfig::Get { own, patterns, protocol: reply.protocol() };
+        return Ok(Outcome::apart(Job::ServersConfig(asked.into()), context.kept_request()));
     }
+    let found = server.settings().get(context.args.rest());
+    answer(&found, reply);
     Ok(Outcome::Answered)
+}
+
+/// Names and values.
+fn answer(found: &[(String, String)], reply: &mut Reply) {
+    reply.map(found.len());
+    for (name, value) in found {
+        reply.bulk(name.as_bytes());
+        reply.bulk(value.as_bytes());
+    }
 }
 
 /// Names of settings that a line of the log tells.
 const NAMES_LOGGED_MAX: usize = 20;
+
+/// The names among names and values, for a line of the log.
+pub fn names_logged<W: AsRef<[u8]>>(words: &[W]) -> String {
+    let names = words.iter().step_by(2).take(NAMES_LOGGED_MAX);
+    names.map(|it| it.as_ref().escape_ascii().to_string()).collect::<Vec<_>>().join(",")
+}
 
 fn set(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let words: Vec<&[u8]> = context.args.rest().collect();
@@ -70,6 +97,10 @@ fn set(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         return Err(Fault::Syntax);
     }
     let pairs: Vec<(&[u8], &[u8])> = words.chunks_exact(2).map(|it| (it[0], it[1])).collect();
+    if context.server.upstream.is_some() && are_of_servers(&pairs).map_err(Fault::Message)? {
+        let asked = ServersConfig::Set(words.into_iter().map(<[u8]>::to_vec).collect());
+        return Ok(Outcome::apart(Job::ServersConfig(asked.into()), context.kept_request()));
+    }
     let is_local = context.client.peer.is_local;
     let change = |it: &mut Config| {
         it.may_set(pairs.iter().map(|it| it.0), is_local)?;
@@ -80,10 +111,6 @@ fn set(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         check_certificates(context.server, &pairs, it)
     };
     let changed = context.server.change_settings(change);
-    let names = || -> String {
-        let names = pairs.iter().take(NAMES_LOGGED_MAX).map(|it| it.0.escape_ascii().to_string());
-        names.collect::<Vec<_>>().join(",")
-    };
     let who = context.client.logged();
     if let Err(why) = changed {
         if let Some(count) = context.server.log_limits.config_refused.note(context.now) {
@@ -91,7 +118,7 @@ fn set(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         }
         return Err(Fault::Message(why));
     }
-    log::info!("event=config-set {who} names={}", names());
+    log::info!("event=config-set {who} names={}", names_logged(&words));
     context.reply.ok();
     Ok(Outcome::Answered)
 }

@@ -17,7 +17,7 @@ pub fn upstream_nodes(
     now: MonoUs,
 ) -> Vec<(String, Vec<(&'static str, Field)>)> {
     let (members, view) = (upstream.members(), upstream.view());
-    let both = members.iter().zip(&view.members);
+    let both = members.iter().zip(&view.members).filter(|it| it.1.is_there());
     both.map(|(member, stands)| {
         let name = member.described.name.clone();
         (name, fields(member, stands, &view, now))
@@ -33,7 +33,7 @@ pub fn order_upstream(
 ) -> Result<Outcome, Fault> {
     let word = context.args.next()?;
     let members = upstream.members();
-    let found = members.iter().find(|it| it.described.name.as_bytes().eq_ignore_ascii_case(word));
+    let found = find(&members, word);
     let order = context.args.next().unwrap_or_default().to_ascii_lowercase();
     let availability = match order.as_slice() {
         b"drain" => Availability::Drained,
@@ -72,8 +72,16 @@ pub fn order_upstream(
     Ok(Outcome::Answered)
 }
 
+/// The member of this name.
+fn find<'m>(members: &'m [Arc<UpstreamMember>], name: &[u8]) -> Option<&'m Arc<UpstreamMember>> {
+    let is_called =
+        |it: &&Arc<UpstreamMember>| it.described.name.as_bytes().eq_ignore_ascii_case(name);
+    members.iter().filter(|it| !it.is_gone()).find(is_called)
+}
+
 fn unknown(members: &[Arc<UpstreamMember>]) -> Fault {
-    let names: Vec<&str> = members.iter().map(|it| it.described.name.as_str()).collect();
+    let there = members.iter().filter(|it| !it.is_gone());
+    let names: Vec<&str> = there.map(|it| it.described.name.as_str()).collect();
     codes::no_such_member(&names)
 }
 
@@ -94,7 +102,7 @@ pub fn switch_over_upstream(
     }
     let word = context.args.next()?;
     let members = upstream.members();
-    let found = members.iter().find(|it| it.described.name.as_bytes().eq_ignore_ascii_case(word));
+    let found = find(&members, word);
     let to = found.ok_or_else(|| unknown(&members))?.id;
     let mut timeout = SWITCH_OVER_MAX;
     if context.args.word("TIMEOUT") {
@@ -117,12 +125,6 @@ fn fields(
         MemberState::Replica | MemberState::Drained => "replica",
         _ => "none",
     };
-    let why = match &stands.state {
-        MemberState::Unreachable(why) | MemberState::Refused(why) | MemberState::Garbage(why) => {
-            why.clone()
-        }
-        _ => String::new(),
-    };
     let head = view.master.and_then(|it| view.members[it.index()].at);
     let offset = stands.at.map_or(-1, |it| it.offset.bytes() as i64);
     let lag = head.zip(stands.at).filter(|(head, at)| head.replid == at.replid);
@@ -138,7 +140,7 @@ fn fields(
     vec![
         ("role", Field::Word(role.into())),
         ("state", Field::Word(stands.state.as_str().into())),
-        ("why", Field::Word(why)),
+        ("why", Field::Word(stands.state.why().to_owned())),
         ("address", Field::Word(member.address.to_string())),
         ("zone", Field::Word(described.zone.clone().unwrap_or_default())),
         ("replid", Field::Word(stands.at.map_or_else(String::new, |it| it.replid.to_string()))),

@@ -4,6 +4,9 @@ use crate::base::number::parse_u64;
 use crate::base::position::{Offset, Position};
 use crate::replication::MasterInfo;
 
+/// The field by which an Entourage in front of servers says that it is none itself.
+pub const PROXY_FIELD: &str = "upstream_proxy";
+
 /// What a server has told of itself.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Report {
@@ -19,6 +22,8 @@ pub struct Report {
     pub is_linked: bool,
     /// Of a replica: whether it loads a snapshot.
     pub is_syncing: bool,
+    /// The run of the Entourage that this is, if it is one in front of servers.
+    pub proxy: Option<String>,
     /// Of a master: what each replica has acknowledged that is online.
     pub acked: Vec<Offset>,
 }
@@ -40,6 +45,7 @@ impl Report {
             past,
             follows: follows.map(|(host, port)| (host.as_bytes().to_vec(), port)),
             is_linked: field("master_link_status") == Some("up"),
+            proxy: field(PROXY_FIELD).map(str::to_owned),
             is_syncing: field("master_sync_in_progress") == Some("1"),
             acked,
         })
@@ -65,6 +71,9 @@ mod tests {
         assert_eq!(report.at, Position { replid, offset: Offset::new(50) });
         let up = Report::read(text.replace("down", "up").as_bytes()).unwrap();
         assert!(up.is_linked);
+        assert_eq!(up.proxy, None);
+        let proxy = text.replace("role:slave", "role:slave\r\nupstream_proxy:abc");
+        assert_eq!(Report::read(proxy.as_bytes()).unwrap().proxy.as_deref(), Some("abc"));
         assert_eq!(Report::read(b"-NOPERM\r\n"), None);
     }
 }

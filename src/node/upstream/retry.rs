@@ -1,7 +1,7 @@
 //! What a read does whose replica could not serve it: the next step of its ladder.
 
 use super::run::ReadRun;
-use super::topology::UpstreamView;
+use super::view::UpstreamView;
 use crate::base::ids::MemberId;
 use crate::base::places::Places;
 use crate::base::time::MonoUs;

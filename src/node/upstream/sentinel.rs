@@ -1,6 +1,7 @@
 //! What sentinels say of a master and its replicas.
 
-use crate::base::number::{parse_i64, parse_u64};
+use super::pairs::{Pairs, maps};
+use crate::base::number::parse_u64;
 use crate::base::remote_address::RemoteAddress;
 
 /// What each sentinel has said last of who the master is.
@@ -57,72 +58,23 @@ impl MasterVotes {
     }
 }
 
-/// The replicas in the answer of SENTINEL REPLICAS, but for those that sentinels hold to be gone.
+/// The servers in the answer of SENTINEL REPLICAS or SENTINEL MASTER that can be reached.
 pub fn replica_addresses(reply: &[u8]) -> Vec<RemoteAddress> {
     maps(reply).unwrap_or_default().iter().filter_map(address_in).collect()
 }
 
-type Map<'r> = Vec<(&'r [u8], &'r [u8])>;
-
-fn field<'r>(map: &Map<'r>, name: &[u8]) -> Option<&'r [u8]> {
+fn field<'r>(map: &Pairs<'r>, name: &[u8]) -> Option<&'r [u8]> {
     map.iter().find(|it| it.0 == name).map(|it| it.1)
 }
 
-fn number(map: &Map<'_>, name: &[u8]) -> Option<u64> {
+fn number(map: &Pairs<'_>, name: &[u8]) -> Option<u64> {
     parse_u64(field(map, name)?)
 }
 
-fn address_in(map: &Map<'_>) -> Option<RemoteAddress> {
+fn address_in(map: &Pairs<'_>) -> Option<RemoteAddress> {
     let host = String::from_utf8(field(map, b"ip")?.to_vec()).ok()?;
     let port = u16::try_from(number(map, b"port")?).ok()?;
     (!host.is_empty() && port != 0).then_some(RemoteAddress { host, port })
-}
-
-/// A flat array of names and values, or an array of such.
-fn maps(reply: &[u8]) -> Option<Vec<Map<'_>>> {
-    let mut lines = Words(reply);
-    let count = lines.array()?;
-    if !lines.0.starts_with(b"*") {
-        return Some(vec![lines.map(count)?]);
-    }
-    let mut all = Vec::new();
-    for _ in 0..count {
-        let len = lines.array()?;
-        all.push(lines.map(len)?);
-    }
-    Some(all)
-}
-
-struct Words<'r>(&'r [u8]);
-
-impl<'r> Words<'r> {
-    fn line(&mut self) -> Option<&'r [u8]> {
-        let end = self.0.windows(2).position(|it| it == b"\r\n")?;
-        let line = &self.0[..end];
-        self.0 = &self.0[end + 2..];
-        Some(line)
-    }
-
-    fn array(&mut self) -> Option<usize> {
-        let count = parse_i64(self.line()?.strip_prefix(b"*")?)?;
-        Some(usize::try_from(count).unwrap_or(0))
-    }
-
-    fn bulk(&mut self) -> Option<&'r [u8]> {
-        let len = parse_u64(self.line()?.strip_prefix(b"$")?)?;
-        let len = usize::try_from(len).ok()?;
-        let text = self.0.get(..len)?;
-        self.0 = self.0.get(len + 2..)?;
-        Some(text)
-    }
-
-    fn map(&mut self, words: usize) -> Option<Map<'r>> {
-        let mut map = Map::new();
-        for _ in 0..words / 2 {
-            map.push((self.bulk()?, self.bulk()?));
-        }
-        Some(map)
-    }
 }
 
 #[cfg(test)]

@@ -6,104 +6,21 @@
 
 use super::ejection::{Ejection, is_slow};
 use super::member_load::MemberLoad;
+use super::member_state::MemberState;
 use super::report::Report;
 use super::scan_cursor::ScanCursor;
+use super::view::{UpstreamView, ViewMember};
 use crate::base::ids::MemberId;
+use crate::base::limits::REPLICAS_MAX;
+use crate::base::places::Places;
 use crate::base::position::{Offset, Position, ReplicationHistory};
 use crate::base::time::MonoUs;
-use crate::route::{Allowed, Candidate, Members, MinReplicas};
 use std::collections::VecDeque;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Places of the master that are remembered, to tell how old what a replica has is.
 const SAMPLES_MAX: usize = 256;
-
-/// How a member stands.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum MemberState {
-    /// Nothing has been heard of it.
-    Unknown,
-    /// It is the master.
-    Master,
-    /// It is a replica whose stream comes.
-    Replica,
-    /// It is a replica whose stream comes, and an operator has taken it away from readers.
-    Drained,
-    /// An operator has taken it away from everything, whatever it tells.
-    Maintenance,
-    /// It is a replica without a link to its master.
-    LinkDown,
-    /// It is a replica that loads a snapshot of its master.
-    Syncing,
-    /// It is a replica of another history than the master's.
-    OtherHistory,
-    /// It says that it is a master, and so does another.
-    TwoMasters,
-    /// It says that it is a master, and sentinels name another, or none.
-    NotAppointed,
-    /// It has answered what it would not as it was known.
-    Doubtful,
-    /// It loads its data.
-    Loading,
-    /// It cannot be reached.
-    Unreachable(String),
-    /// It does not answer.
-    Silent,
-    /// It does not let us in.
-    Refused(String),
-    /// What it answers is none of what Redis answers.
-    Garbage(String),
-}
-
-impl MemberState {
-    /// Whether the master's stream comes there.
-    pub fn is_fed(&self) -> bool {
-        matches!(self, MemberState::Replica | MemberState::Drained)
-    }
-
-    /// Whether the master's stream comes there, or may still come: it is being asked.
-    pub fn may_be_fed(&self) -> bool {
-        self.is_fed() || *self == MemberState::Doubtful
-    }
-
-    /// Its name.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            MemberState::Unknown => "unknown",
-            MemberState::Master => "master",
-            MemberState::Replica => "replica",
-            MemberState::Drained => "drained",
-            MemberState::LinkDown => "link-down",
-            MemberState::Syncing => "syncing",
-            MemberState::Maintenance => "maintenance",
-            MemberState::OtherHistory => "other-history",
-            MemberState::TwoMasters => "two-masters",
-            MemberState::NotAppointed => "not-appointed",
-            MemberState::Doubtful => "doubtful",
-            MemberState::Loading => "loading",
-            MemberState::Unreachable(_) => "unreachable",
-            MemberState::Silent => "silent",
-            MemberState::Refused(_) => "refused",
-            MemberState::Garbage(_) => "garbage",
-        }
-    }
-}
-
-impl fmt::Display for MemberState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())?;
-        match self {
-            MemberState::Unreachable(why)
-            | MemberState::Refused(why)
-            | MemberState::Garbage(why) => {
-                write!(f, " ({why})")
-            }
-            _ => Ok(()),
-        }
-    }
-}
 
 /// One member.
 struct Status {
@@ -122,6 +39,20 @@ struct Status {
     fed_since: Option<MonoUs>,
     availability: Availability,
     ejection: Ejection,
+    /// Since when it is at its place, or nobody is.
+    since: MonoUs,
+    /// Answers of sentinels, one after another, that have not named it.
+    unnamed: u32,
+}
+
+/// For how long places are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Keeping {
+    /// Answers of sentinels that a member which is down is kept for without being named.
+    pub unnamed_max: u32,
+    /// How long nobody has a place that another had. Whatever was on its way to that one has an end
+    /// by then.
+    pub rest: Duration,
 }
 
 /// What an operator leaves to a member.
@@ -157,40 +88,42 @@ pub struct Topology {
     last_asked_at: MonoUs,
     eject_for: Duration,
     judged_at: MonoUs,
+    keeping: Option<Keeping>,
+    /// The name of this process among those that are in front of servers.
+    run_id: String,
 }
 
-/// The members as they stand at one time.
-#[derive(Clone, Debug)]
-pub struct UpstreamView {
-    /// The master, if there is one.
-    pub master: Option<MemberId>,
-    /// All of them, by place.
-    pub members: Vec<ViewMember>,
-    /// The master's history, once there has been one.
-    pub history: Option<ReplicationHistory>,
-    /// Grows with each change.
-    pub epoch: u64,
-}
+impl Status {
+    fn new(weight: u32, lives: u64, since: MonoUs) -> Status {
+        Status {
+            told: Err(MemberState::Unknown),
+            told_at: MonoUs::default(),
+            state: MemberState::Unknown,
+            fresh_at: None,
+            lives,
+            load: Arc::default(),
+            weight,
+            fed_since: None,
+            availability: Availability::Full,
+            ejection: Ejection::default(),
+            since,
+            unnamed: 0,
+        }
+    }
 
-/// One member at one time.
-#[derive(Clone, Debug)]
-pub struct ViewMember {
-    /// How it stands.
-    pub state: MemberState,
-    /// Where its stream stood when it last told.
-    pub at: Option<Position>,
-    /// Until when it is known to have had all that the master had.
-    pub fresh_at: Option<MonoUs>,
-    /// Which of its lives this is: another has other cursors.
-    pub life: u8,
-    /// How busy it is.
-    pub load: Arc<MemberLoad>,
-    /// Its weight in percent: less while it is new.
-    pub share: u32,
-    /// It is spared, since it has failed or is slow: while others can serve.
-    pub is_ejected: bool,
-    /// How often it has been.
-    pub ejections: u64,
+    fn is_there(&self) -> bool {
+        self.state != MemberState::Gone
+    }
+
+    /// Whether it is of no use to anybody: it cannot be asked, or is of another set.
+    fn is_useless(&self) -> bool {
+        let is_down = self.told.as_ref().is_err_and(MemberState::is_down);
+        let is_apart = matches!(
+            self.state,
+            MemberState::OtherHistory | MemberState::NotAppointed | MemberState::Proxy(_)
+        );
+        (is_down || is_apart) && self.load.in_flight() == 0
+    }
 }
 
 impl Topology {
@@ -210,25 +143,66 @@ impl Topology {
             last_asked_at: MonoUs::default(),
             eject_for: Duration::ZERO,
             judged_at: MonoUs::default(),
+            keeping: None,
+            run_id: String::new(),
         }
     }
 
-    /// One more member of this weight, of which nothing is known.
-    pub fn add(&mut self, weight: u32) -> MemberId {
-        self.members.push(Status {
-            told: Err(MemberState::Unknown),
-            told_at: MonoUs::default(),
-            state: MemberState::Unknown,
-            fresh_at: None,
-            lives: 0,
-            load: Arc::default(),
-            weight,
-            fed_since: None,
-            availability: Availability::Full,
-            ejection: Ejection::default(),
-        });
+    /// One more member of this weight, of which nothing is known. It has the place of one that is
+    /// gone, if one has rested for long enough; `None` when there is none for it.
+    pub fn add(&mut self, weight: u32, now: MonoUs) -> Option<MemberId> {
+        let rest_us = self.keeping.map_or(u64::MAX, |it| it.rest.as_micros() as u64);
+        let may = |it: &Status| !it.is_there() && rest_us <= now.since(it.since);
+        let place = match self.members.iter().position(may) {
+            Some(place) => {
+                // Cursors of the one before are not its own.
+                let lives = self.members[place].lives + 1;
+                self.members[place] = Status::new(weight, lives, now);
+                place
+            }
+            None if self.members.len() <= REPLICAS_MAX => {
+                self.members.push(Status::new(weight, 0, now));
+                self.members.len() - 1
+            }
+            None => return None,
+        };
         self.epoch += 1;
-        MemberId::of(self.members.len() - 1)
+        Some(MemberId::of(place))
+    }
+
+    /// For how long sentinels' members are kept; without it, for ever.
+    pub fn keep(&mut self, keeping: Keeping) {
+        self.keeping = Some(keeping);
+    }
+
+    /// The name of this process: a member that says it is called so is this process itself.
+    pub fn is_run_by(&mut self, run_id: &str) {
+        run_id.clone_into(&mut self.run_id);
+    }
+
+    /// A sentinel has named these, and no others. Answers those that are members no more: they are
+    /// of no use, and no sentinel has named them for long.
+    pub fn named(&mut self, named: Places, now: MonoUs) -> Places {
+        let Some(Keeping { unnamed_max, .. }) = self.keeping else { return Places::default() };
+        let appointed = match self.appointment {
+            Appointment::Sentinels(appointed) => appointed,
+            Appointment::Reports => None,
+        };
+        let mut gone = Places::default();
+        for (at, status) in self.members.iter_mut().enumerate() {
+            let id = MemberId::of(at);
+            let is_named = named.has(id) || appointed == Some(id);
+            status.unnamed = if is_named { 0 } else { status.unnamed.saturating_add(1) };
+            if status.is_there() && unnamed_max < status.unnamed && status.is_useless() {
+                status.told = Err(MemberState::Gone);
+                status.since = now;
+                gone = gone.with(id);
+            }
+        }
+        if !gone.is_empty() {
+            self.settle();
+        }
+        gone
     }
 
     /// An operator takes a member away, or gives it back. Answers whether anything has changed.
@@ -254,9 +228,13 @@ impl Topology {
         let (is_master, at) = (report.is_master, report.at);
         self.last_asked_at = self.last_asked_at.max(asked_at);
         let status = &mut self.members[member.index()];
+        if !status.is_there() {
+            return false;
+        }
         if asked_at != MonoUs::default() {
-            if asked_at < status.told_at {
-                // It was on its way while the member has told something newer.
+            if asked_at < status.told_at || asked_at < status.since {
+                // It was on its way while the member has told something newer, or another had its
+                // place.
                 return false;
             }
             status.told_at = asked_at;
@@ -334,6 +312,9 @@ impl Topology {
     /// has changed.
     pub fn failed(&mut self, member: MemberId, state: MemberState) -> bool {
         let status = &mut self.members[member.index()];
+        if !status.is_there() {
+            return false;
+        }
         let was_reached = !matches!(status.told, Err(MemberState::Unreachable(_)));
         let is_reached = !matches!(state, MemberState::Unreachable(_));
         status.lives += u64::from(was_reached && !is_reached);
@@ -388,7 +369,7 @@ impl Topology {
     fn settle(&mut self) -> bool {
         let says_so = |it: &Status| {
             it.availability != Availability::Maintenance
-                && it.told.as_ref().is_ok_and(|it| it.is_master)
+                && it.told.as_ref().is_ok_and(|it| it.is_master && it.proxy.is_none())
         };
         let mut masters = (0..self.members.len()).filter(|it| says_so(&self.members[*it]));
         let (first, second) = (masters.next(), masters.next());
@@ -441,13 +422,27 @@ impl Topology {
     }
 
     fn state_of(&self, at: usize, has_two: bool) -> MemberState {
+        let told = &self.members[at].told;
+        if matches!(told, Err(MemberState::Gone)) {
+            return MemberState::Gone;
+        }
         if self.members[at].availability == Availability::Maintenance {
             return MemberState::Maintenance;
         }
-        let report = match &self.members[at].told {
+        let report = match told {
             Err(state) => return state.clone(),
             Ok(report) => report,
         };
+        match &report.proxy {
+            Some(run_id) if *run_id == self.run_id => {
+                return MemberState::Proxy("it is this proxy itself".to_owned());
+            }
+            Some(run_id) => {
+                let why = format!("it is no server but an Entourage in front of some: {run_id}");
+                return MemberState::Proxy(why);
+            }
+            None => {}
+        }
         if report.is_master {
             return match self.appointment {
                 _ if self.master == Some(MemberId::of(at)) => MemberState::Master,
@@ -479,120 +474,6 @@ fn warm_percent(fed_since: Option<MonoUs>, now: MonoUs) -> u32 {
     let Some(since) = fed_since else { return 100 };
     let fed_us = now.since(since).min(WARMS_UP_US);
     (COLD_PERCENT + (100 - COLD_PERCENT) * fed_us / WARMS_UP_US) as u32
-}
-
-impl UpstreamView {
-    /// The less busy of two replicas in service that suit, each drawn by its share; `random` are 64
-    /// random bits.
-    pub fn replica(
-        &self,
-        allowed: Option<Allowed>,
-        random: u64,
-        suits: impl Fn(MemberId) -> bool,
-    ) -> Option<MemberId> {
-        let can = |at: &usize| {
-            let id = MemberId::of(*at);
-            self.serves_reads(*at) && allowed.is_none_or(|it| it.places.has(id)) && suits(id)
-        };
-        // Those that are spared serve while nobody else can.
-        let is_spared = |at: &usize| self.members[*at].is_ejected;
-        let are_all_spared = (0..self.members.len()).filter(can).all(|at| is_spared(&at));
-        let may = |at: &usize| can(at) && (are_all_spared || !is_spared(at));
-        let all = || (0..self.members.len()).filter(may);
-        let share = |at: usize| u64::from(self.members[at].share.max(1));
-        let total: u64 = all().map(share).sum();
-        let draw = |bits: u64| {
-            let mut left = bits.checked_rem(total)?;
-            all().find(|at| match left.checked_sub(share(*at)) {
-                Some(less) => {
-                    left = less;
-                    false
-                }
-                None => true,
-            })
-        };
-        let (one, other) = (draw(random & 0xFFFF_FFFF)?, draw(random >> 32)?);
-        Some(MemberId::of(if self.cost(other) < self.cost(one) { other } else { one }))
-    }
-
-    /// What one more read costs at this member, beside others.
-    fn cost(&self, at: usize) -> u32 {
-        let ViewMember { load, share, .. } = &self.members[at];
-        load.cost(*share)
-    }
-
-    /// Whether one of those that may serve is being asked again: it may serve in a moment.
-    pub fn is_any_doubtful(&self, allowed: Option<Allowed>) -> bool {
-        let may = |at: &usize| allowed.is_none_or(|it| it.places.has(MemberId::of(*at)));
-        (0..self.members.len())
-            .filter(may)
-            .any(|it| self.members[it].state == MemberState::Doubtful)
-    }
-
-    /// A replica that has lost its link: what it has is old, and better than nothing for who takes
-    /// that.
-    pub fn unfed_replica(
-        &self,
-        allowed: Option<Allowed>,
-        suits: impl Fn(MemberId) -> bool,
-    ) -> Option<MemberId> {
-        let may = |at: &usize| {
-            let id = MemberId::of(*at);
-            allowed.is_none_or(|it| it.places.has(id)) && suits(id)
-        };
-        let is_unfed = |at: &usize| self.members[*at].state == MemberState::LinkDown;
-        (0..self.members.len()).find(|at| is_unfed(at) && may(at)).map(MemberId::of)
-    }
-
-    /// Whether this member serves reads as a replica, and is not spared.
-    pub fn is_preferred(&self, at: usize) -> bool {
-        self.serves_reads(at) && !self.members[at].is_ejected
-    }
-
-    /// Whether this member serves reads as a replica.
-    pub fn serves_reads(&self, at: usize) -> bool {
-        self.members[at].state == MemberState::Replica
-    }
-
-    /// Whether enough replicas are near now for writes to pass.
-    pub fn lets_through(&self, gate: MinReplicas, now: MonoUs) -> bool {
-        let lag_us = u64::try_from(gate.max_lag.as_micros()).unwrap_or(u64::MAX);
-        gate.replicas <= self.fresh_replicas(lag_us, now)
-    }
-
-    /// How many replicas are known to have had, at most so many µs ago, all that the master had.
-    pub fn fresh_replicas(&self, age_us_max: u64, now: MonoUs) -> usize {
-        let is_fresh = |it: &&ViewMember| {
-            it.state.may_be_fed() && it.fresh_at.is_some_and(|at| now.since(at) <= age_us_max)
-        };
-        self.members.iter().filter(is_fresh).count()
-    }
-}
-
-/// As a plan sees them: whether a replica has what a read needs shows when it answers.
-impl Members for UpstreamView {
-    fn master(&self) -> Option<MemberId> {
-        self.master
-    }
-
-    fn head(&self) -> Offset {
-        Offset::MAX
-    }
-
-    fn replicas(&self) -> usize {
-        self.members.len()
-    }
-
-    fn replica(&self, at: usize) -> Candidate {
-        Candidate {
-            member: MemberId::of(at),
-            applied: Offset::MAX,
-            in_service: self.serves_reads(at),
-            paused: false,
-            in_flight: self.cost(at),
-            behind_us: 0,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -237,8 +237,14 @@ impl Caller {
         }
         let state = view.members.get(member.index()).map(|it| &it.state);
         let may_serve = state.is_some_and(MemberState::may_be_fed);
-        if !is_there || !may_serve {
+        if !is_there {
+            // Whoever is at its place now has not given it.
             return Err(codes::SCAN_LOST);
+        }
+        if !may_serve {
+            let upstream = self.server.upstream.as_ref().map(|it| it.member(member));
+            let name = upstream.map(|it| it.described.name.clone()).unwrap_or_default();
+            return Err(codes::scan_lost_at(&name));
         }
         let level = self.settings.routes.level(route, self.session.level, self.listener_level);
         let read = ReadRun {
@@ -470,7 +476,7 @@ impl Caller {
     /// more than its route, not for less.
     pub fn upstream_acks(&self, route: RouteId) -> Option<RunAcks> {
         let view = self.server.upstream.as_ref()?.view();
-        let replicas = view.members.len().saturating_sub(1);
+        let replicas = view.count().saturating_sub(1);
         let count = |acks: Acks| match acks {
             Acks::None | Acks::Fsync => 0,
             Acks::Count(count) => count.into(),

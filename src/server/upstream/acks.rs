@@ -71,18 +71,19 @@ fn is_covered(ask: &AckAsk, view: &UpstreamView) -> bool {
 async fn ask(upstream: &Upstream, waits: &mut AckWaits<AckAsk>) -> io::Result<()> {
     let view = upstream.view();
     let master = view.master.ok_or_else(|| other("there is no master"))?;
-    let address = upstream.member(master).address.clone();
+    let member = upstream.member(master);
     let settings = &upstream.settings;
     let patience = settings.replica_timeout;
     let login = settings.login();
     let mut talk =
-        Talk::open(&address, login, settings.connect_timeout, upstream.tls.upstream()).await?;
+        Talk::open(&member.address, login, settings.connect_timeout, upstream.tls.upstream())
+            .await?;
     // Its history is asked for behind each count: one who has come back at the same address, or was
     // a replica meanwhile, may have another, of which what was written is no part.
     let replid = history_of(&talk.ask(&ASK_MASTER_INFO, patience).await?)?.at.replid;
     let is_as_known = || {
-        let view = upstream.view();
-        view.master == Some(master) && view.history.as_ref().is_some_and(|it| it.replid == replid)
+        let history = upstream.view().history.as_ref().map(|it| it.replid);
+        upstream.is_master(&member) && history == Some(replid)
     };
     // The last barrier was refused: there is nothing that WAIT could count.
     let mut is_refused = false;
@@ -120,7 +121,7 @@ async fn ask(upstream: &Upstream, waits: &mut AckWaits<AckAsk>) -> io::Result<()
         let acked = if is_refused { 0 } else { acked };
         let report = history_of(&told)?;
         if report.at.replid != replid {
-            upstream.reported(master, report, MonoUs::default());
+            upstream.reported(&member, report, MonoUs::default());
             return Err(other("it has another history now"));
         }
         if !is_as_known() {

@@ -13,6 +13,7 @@ use super::dispatch::answer_to;
 use super::talk::{Talk, other};
 use crate::base::places::Places;
 use crate::base::position::Position;
+use crate::base::remote_address::RemoteAddress;
 use crate::node::upstream::{ReadRun, Report, RunKind, Sample};
 use crate::replication::ASK_MASTER_INFO;
 use crate::resp::Protocol;
@@ -54,7 +55,7 @@ pub async fn attend(upstream: Arc<Upstream>) {
 /// A connection to the master, which tells what is written of what was read over it.
 struct Tracking {
     talk: Talk,
-    master: usize,
+    master: RemoteAddress,
     patience: Duration,
     /// Something that was read here has been written since this was cleared.
     has_moved: bool,
@@ -71,7 +72,7 @@ impl Tracking {
             upstream.tls.upstream(),
         )
         .await?;
-        let (master, patience) = (master.index(), settings.replica_timeout);
+        let (master, patience) = (member.address.clone(), settings.replica_timeout);
         let mut tracking = Tracking { talk, master, patience, has_moved: false };
         for words in [&[&b"HELLO"[..], b"3"][..], &[b"CLIENT", b"TRACKING", b"ON"]] {
             let reply = tracking.ask(words).await?;
@@ -104,8 +105,8 @@ async fn check(
     connection: &mut Option<Tracking>,
     sample: &Sample,
 ) -> io::Result<CheckOutcome> {
-    let is_of_now =
-        |it: &Tracking| upstream.view().master.is_some_and(|at| at.index() == it.master);
+    let master = upstream.view().master.map(|it| upstream.member(it));
+    let is_of_now = |it: &Tracking| master.as_ref().is_some_and(|at| at.address == it.master);
     let mut tracking = match connection.take().filter(is_of_now) {
         Some(tracking) => tracking,
         None => Tracking::open(upstream).await?,

@@ -35,8 +35,11 @@ pub async fn address_at(
     let told = told.map_err(|it| format!("the master cannot be asked: {it}"))?;
     let listed = replicas_in(&String::from_utf8_lossy(&told));
     let members = upstream.members();
-    let others: Vec<_> =
-        members.iter().filter(|it| it.id != id).map(|it| it.address.clone()).collect();
+    let others: Vec<_> = members
+        .iter()
+        .filter(|it| it.id != id && !it.is_gone())
+        .map(|it| it.address.clone())
+        .collect();
     match find(&listed, &members[id.index()].address, &others)? {
         Listed::Same(address) => Ok(address),
         Listed::ByPort(address) => {

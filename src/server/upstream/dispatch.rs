@@ -32,7 +32,7 @@ pub fn submit(upstream: &Upstream, aimed: AimedRun, waiter: RunWaiter) {
             let (ask, bytes_max) =
                 (HeadAsk { run, waiter, worker, bytes }, upstream.settings.queue_bytes_max);
             if let Err(full) = upstream.head.push(ask, bytes_max) {
-                overflow((full.run, full.waiter));
+                overflow((full.run, full.waiter), THE_MASTER);
             }
         }
     }
@@ -77,8 +77,9 @@ fn to_master(upstream: &Upstream, worker: usize, (mut run, waiter): WaitingRun) 
         if run.gate.is_some_and(|it| !view.lets_through(it, clock::mono_now())) {
             return answer(waiter, fault(run, &Fault::NoReplicas.to_string()));
         }
-        if run.scan.is_some_and(|it| it.pinned.is_some_and(|it| it != master)) {
-            return answer(waiter, fault(run, &codes::SCAN_LOST.to_string()));
+        if let Some(pinned) = run.scan.and_then(|it| it.pinned).filter(|it| *it != master) {
+            let lost = scan_lost(upstream, pinned);
+            return answer(waiter, fault(run, &lost));
         }
         return to_member(upstream, worker, master, (run.for_master(), waiter));
     }
@@ -133,7 +134,7 @@ fn lost_of(run: &Run, view: &UpstreamView) -> Option<Fault> {
 fn wait(upstream: &Upstream, worker: usize, until: MonoUs, aim: Aim, waiting: WaitingRun) {
     let bytes_max = upstream.settings.queue_bytes_max;
     if let Err(full) = upstream.waiting(worker).push(until, aim, waiting, bytes_max) {
-        overflow(full);
+        overflow(full, THE_MASTER);
     }
 }
 
@@ -143,7 +144,13 @@ fn to_member(upstream: &Upstream, worker: usize, id: MemberId, waiting: WaitingR
     member.load.begin();
     if let Err(full) = lane.push(waiting, upstream.settings.queue_bytes_max) {
         member.load.end();
-        overflow(full);
+        overflow(full, &member.described.name);
+    }
+    if member.is_gone() {
+        // It was one when it was chosen, and nobody serves its connections any more.
+        for waiting in lane.take() {
+            not_sent(upstream, worker, &member, waiting);
+        }
     }
 }
 
@@ -184,11 +191,19 @@ pub fn hedge(upstream: &Upstream, worker: usize, Hedge { mut run, first, waiter,
     }
 }
 
-fn overflow((run, waiter): WaitingRun) {
+/// How a queue is named in which nobody knows yet who the master will be.
+const THE_MASTER: &str = "the master";
+
+/// Nobody goes on with a cursor of this member.
+fn scan_lost(upstream: &Upstream, pinned: MemberId) -> String {
+    codes::scan_lost_at(&upstream.member(pinned).described.name).to_string()
+}
+
+fn overflow((run, waiter): WaitingRun, of: &str) {
     if run.is_hedge {
         return;
     }
-    answer(waiter, fault(run, &codes::FORWARD_QUEUE.to_string()));
+    answer(waiter, fault(run, &codes::queue_at(of).to_string()));
 }
 
 /// The replies of requests that are not sent.
@@ -234,13 +249,13 @@ pub fn settle(upstream: &Upstream, worker: usize, member: &UpstreamMember, done:
             return try_next(upstream, worker, Some(member.id), (run, waiter));
         }
         Verdict::Bounced => {
-            upstream.doubt(member.id);
+            upstream.doubt(member);
             if clock::mono_now() < run.unsent_until {
                 return again(upstream, worker, member.id, (run, waiter));
             }
         }
         Verdict::NotMaster => {
-            upstream.doubt(member.id);
+            upstream.doubt(member);
             if run.only_reads() {
                 return again(upstream, worker, member.id, (run, waiter));
             }
@@ -275,7 +290,8 @@ pub fn settle(upstream: &Upstream, worker: usize, member: &UpstreamMember, done:
         Verdict::AnsweredAt(at) => (replies.into_bytes(), Some(at)),
         Verdict::NotMaster => {
             let RunKind::Master { written, .. } = run.kind else { unreachable!("it was a write") };
-            (replies.trusted_up_to(written, &codes::MASTER_NO_MORE.to_string()), Some(UNKNOWN))
+            let fault = codes::master_no_more(&member.described.name).to_string();
+            (replies.trusted_up_to(written, &fault), Some(UNKNOWN))
         }
         Verdict::Untold => (replies.into_bytes(), Some(UNKNOWN)),
         Verdict::Answered | Verdict::Bounced | Verdict::Behind => (replies.into_bytes(), None),
@@ -353,13 +369,13 @@ const UNKNOWN: Position = Position { replid: ReplId::new([0; 20]), offset: Offse
 
 fn lost(replies: Answering, member: &UpstreamMember) -> Vec<u8> {
     member.counts.lost.fetch_add(1, Relaxed);
-    replies.failed(&codes::FORWARD_LOST.to_string())
+    replies.failed(&codes::lost_at(&member.described.name).to_string())
 }
 
 /// The replies of one that is the master no more: its writes are gone, as far as anybody knows.
 fn overtaken(replies: Answering, member: &UpstreamMember) -> Vec<u8> {
     member.counts.lost.fetch_add(1, Relaxed);
-    replies.all_lost(&codes::FORWARD_LOST.to_string())
+    replies.all_lost(&codes::lost_at(&member.described.name).to_string())
 }
 
 /// Whether another has become the master: what this one has answered as the master may be old.
@@ -397,10 +413,11 @@ fn try_next(upstream: &Upstream, worker: usize, by: Option<MemberId>, waiting: W
         }
         NextTry::Again(at) => wait(upstream, worker, at, Aim::Ladder, (run, waiter)),
         NextTry::Master => to_master(upstream, worker, (run, waiter)),
-        NextTry::Lagged if run.scan.is_some_and(|it| it.pinned.is_some()) => {
-            answer(waiter, fault(run, &codes::SCAN_LOST.to_string()));
-        }
         NextTry::Lagged => {
+            if let Some(pinned) = run.scan.and_then(|it| it.pinned) {
+                let lost = scan_lost(upstream, pinned);
+                return answer(waiter, fault(run, &lost));
+            }
             let behind_bytes = behind_bytes(read, &view);
             let fault = self::fault(run, &Fault::Lagged { behind_bytes, eta_ms: None }.to_string());
             answer(waiter, fault);

@@ -7,6 +7,7 @@
 use super::dispatch::{headed, unheaded};
 use super::talk::{Talk, Words, other};
 use crate::base::position::Position;
+use crate::base::remote_address::RemoteAddress;
 use crate::base::time::MonoUs;
 use crate::config::{BeatTo, Config};
 use crate::node::upstream::Report;
@@ -90,24 +91,18 @@ fn least_bound_us(settings: &Config) -> Option<u64> {
 async fn round(
     server: &Server,
     upstream: &Upstream,
-    talk: &mut Option<(Talk, usize)>,
+    talk: &mut Option<(Talk, RemoteAddress)>,
     beat: Option<Duration>,
 ) -> io::Result<Position> {
     let master = upstream.view().master.ok_or_else(|| other("there is no master"))?;
     let settings = &upstream.settings;
-    let kept = talk.take().filter(|it| it.1 == master.index());
-    let (mut connection, _) = match kept {
-        Some(kept) => kept,
+    let member = upstream.member(master);
+    let kept = talk.take().filter(|it| it.1 == member.address);
+    let mut connection = match kept {
+        Some((kept, _)) => kept,
         None => {
-            let address = upstream.member(master).address.clone();
-            let opened = Talk::open(
-                &address,
-                settings.login(),
-                settings.connect_timeout,
-                upstream.tls.upstream(),
-            )
-            .await?;
-            (opened, master.index())
+            let (login, timeout) = (settings.login(), settings.connect_timeout);
+            Talk::open(&member.address, login, timeout, upstream.tls.upstream()).await?
         }
     };
     let asked_at = clock::mono_now();
@@ -132,13 +127,12 @@ async fn round(
     };
     let report = Report::read(&told).ok_or_else(|| other("it does not tell INFO replication"))?;
     let (is_master, at) = (report.is_master, report.at);
-    upstream.reported(master, report, asked_at);
-    let view = upstream.view();
-    let is_current = view.history.as_ref().is_some_and(|it| it.replid == at.replid);
-    if !is_master || view.master != Some(master) || !is_current {
+    upstream.reported(&member, report, asked_at);
+    let history = upstream.view().history.as_ref().map(|it| it.replid);
+    if !is_master || !upstream.is_master(&member) || history != Some(at.replid) {
         return Err(other("it is no master any more"));
     }
-    *talk = Some((connection, master.index()));
+    *talk = Some((connection, member.address.clone()));
     Ok(at)
 }
 

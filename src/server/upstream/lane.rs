@@ -22,7 +22,8 @@ const READ_BYTES: usize = 64 << 10;
 /// Reads in a row before others have their turn.
 const READS_MAX: usize = 16;
 
-/// Serves this connection until the process ends. It is made when something is to be sent.
+/// Serves this connection until its member is none any more. It is made when something is to be
+/// sent.
 pub async fn attend(
     upstream: Arc<Upstream>,
     member: Arc<UpstreamMember>,
@@ -32,7 +33,11 @@ pub async fn attend(
     let lane = Lane { upstream, member, worker, protocol };
     let mut backoff = Backoff::new(clock::entropy());
     loop {
-        lane.something_to_send().await;
+        let ended = pin!(lane.member.ended());
+        select(pin!(lane.something_to_send()), ended).await;
+        if lane.member.is_gone() {
+            return lane.give_back();
+        }
         let fault = match lane.connect().await {
             Ok(link) => {
                 lane.member.counts.connects.fetch_add(1, Relaxed);
@@ -46,6 +51,7 @@ pub async fn attend(
                     };
                     match ended {
                         Some(fault) => break fault,
+                        None if lane.member.is_gone() => break ConnectionFault::Overtaken,
                         // What it would still answer as the master counts no more.
                         None if exchange.pipeline.has_runs_of_master() => {
                             break ConnectionFault::Overtaken;
@@ -99,11 +105,16 @@ impl Lane {
         .await;
     }
 
-    /// Ready once another has become the master in its place.
+    /// Ready once another has become the master in its place, or it is no member any more.
     async fn overtaken(&self) {
+        select(pin!(self.replaced()), pin!(self.member.ended())).await;
+    }
+
+    /// Another that has its place comes there long after this one has ended.
+    async fn replaced(&self) {
         loop {
             let news = self.upstream.news();
-            if self.upstream.view().master == Some(self.member.id) {
+            if self.upstream.is_master(&self.member) {
                 return self.upstream.other_master(Some(self.member.id)).await;
             }
             news.await;
@@ -130,7 +141,7 @@ impl Lane {
             if alarm.poll(Some(due), context).is_ready() {
                 return Poll::Ready(());
             }
-            if self.upstream.view().master != Some(self.member.id) {
+            if !self.upstream.is_master(&self.member) {
                 self.give_back();
             }
             for waiting in self.queue().take_reads() {
@@ -162,7 +173,8 @@ impl Lane {
     }
 
     fn note_fault(&self, fault: &ConnectionFault, was_idle: bool) {
-        if was_idle {
+        // Another may have its place by then.
+        if was_idle || self.member.is_gone() {
             return;
         }
         self.member.counts.faults.fetch_add(1, Relaxed);
@@ -174,14 +186,14 @@ impl Lane {
         );
         match fault {
             ConnectionFault::Refused(text) => {
-                self.upstream.failed(self.member.id, MemberState::Refused(text.clone()));
+                self.upstream.failed(&self.member, MemberState::Refused(text.clone()));
             }
             ConnectionFault::Broken | ConnectionFault::Unasked => {
-                self.upstream.failed(self.member.id, MemberState::Garbage(fault.to_string()));
+                self.upstream.failed(&self.member, MemberState::Garbage(fault.to_string()));
             }
             ConnectionFault::Io(_) | ConnectionFault::TimedOut | ConnectionFault::Overtaken => {}
         }
-        self.upstream.doubt(self.member.id);
+        self.upstream.doubt(&self.member);
     }
 
     /// What has not been sent goes elsewhere.
@@ -193,7 +205,7 @@ impl Lane {
 
     /// What may be sent now: what is the master's only to a master.
     fn take(&self) -> Vec<WaitingRun> {
-        let is_master = self.upstream.view().master == Some(self.member.id)
+        let is_master = self.upstream.is_master(&self.member)
             && self.upstream.switchover.waits_until().is_none();
         let mut taken = Vec::new();
         for waiting in self.queue().take() {
@@ -285,7 +297,7 @@ impl Exchange<'_> {
                 let handled = self.pipeline.handle(&mut done);
                 let Lane { upstream, member, worker, .. } = self.lane;
                 for report in self.pipeline.take_reports() {
-                    upstream.reported(member.id, report, MonoUs::default());
+                    upstream.reported(member, report, MonoUs::default());
                 }
                 if let Some(asked_at) = self.pipeline.take_answered() {
                     member.load.answered(asked_at, clock::mono_now());

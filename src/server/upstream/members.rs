@@ -5,9 +5,11 @@ use crate::resp::Protocol;
 use crate::runtime::tasks;
 use crate::server::placement::{Place, Threads};
 use crate::state::{Upstream, UpstreamMember};
+use futures::future::select;
+use std::pin::pin;
 use std::sync::Arc;
 
-/// Begins to look after one member.
+/// Begins to look after one member, until it is none any more.
 pub fn attend_member(upstream: &Arc<Upstream>, member: &Arc<UpstreamMember>, threads: &Threads) {
     for worker in 0..upstream.workers() {
         for protocol in [Protocol::Resp2, Protocol::Resp3] {
@@ -17,5 +19,9 @@ pub fn attend_member(upstream: &Arc<Upstream>, member: &Arc<UpstreamMember>, thr
             });
         }
     }
-    tasks::spawn(probe::attend(upstream.clone(), member.clone()));
+    let (upstream, member) = (upstream.clone(), member.clone());
+    tasks::spawn(async move {
+        let ended = pin!(member.ended());
+        select(pin!(probe::attend(upstream, member.clone())), ended).await;
+    });
 }

@@ -24,8 +24,10 @@ mod candidate;
 mod failover_abort;
 mod switchover;
 mod subscriber;
+mod servers_config;
 
 pub use dispatch::submit;
+pub use servers_config::servers_config;
 pub use switchover::switch_over;
 
 use super::placement::{Place, Threads};

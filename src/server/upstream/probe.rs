@@ -12,7 +12,7 @@ use std::time::Duration;
 
 const READ_BYTES: usize = 16 << 10;
 
-/// Asks until the process ends.
+/// Asks for as long as it is run.
 pub async fn attend(upstream: Arc<Upstream>, member: Arc<UpstreamMember>) {
     let mut backoff = Backoff::new(clock::entropy());
     loop {
@@ -20,7 +20,7 @@ pub async fn attend(upstream: Arc<Upstream>, member: Arc<UpstreamMember>) {
         if has_answered {
             backoff.succeeded();
         }
-        upstream.failed(member.id, state_of(fault));
+        upstream.failed(&member, state_of(fault));
         rest(&upstream, backoff.failed().min(upstream.settings.probe_every)).await;
     }
 }
@@ -76,13 +76,13 @@ async fn ask_until_it_ends(
             }
         }
         match pipeline.take_reports().pop() {
-            _ if pipeline.is_loading() => upstream.failed(member.id, MemberState::Loading),
-            Some(report) => upstream.reported(member.id, report, asked_at),
+            _ if pipeline.is_loading() => upstream.failed(member, MemberState::Loading),
+            Some(report) => upstream.reported(member, report, asked_at),
             // It is there, and tells no more: what is believed of it stays.
             None if pipeline.is_busy() => {}
             None => {
                 let why = "it does not tell INFO replication".to_owned();
-                upstream.failed(member.id, MemberState::Garbage(why));
+                upstream.failed(member, MemberState::Garbage(why));
             }
         }
         select(pin!(tasks::sleep(settings.probe_every)), doubts).await;

@@ -2,11 +2,9 @@
 
 use super::members::attend_member;
 use super::talk::{Talk, other};
-use crate::base::limits::REPLICAS_MAX;
 use crate::base::remote_address::RemoteAddress;
 use crate::config::Sentinels;
 use crate::node::upstream::{Backoff, MasterVotes, replica_addresses};
-use crate::route::MemberConfig;
 use crate::runtime::{clock, tasks};
 use crate::server::placement::Threads;
 use crate::state::Upstream;
@@ -100,8 +98,11 @@ impl Council {
                 Err(error) => return (error, has_answered),
             };
             has_answered = true;
-            replica_addresses(&replicas).into_iter().for_each(|it| self.know(it));
+            let mut named = replica_addresses(&replicas);
+            named.iter().for_each(|it| self.know(it));
             self.change(|votes| votes.told(number, &master));
+            named.extend(replica_addresses(&master));
+            self.upstream.named(&named);
             select(pin!(tasks::sleep(settings.probe_every)), doubts).await;
         }
     }
@@ -124,13 +125,8 @@ impl Council {
     }
 
     /// Who is told of becomes a member, while there is room.
-    fn know(&self, address: RemoteAddress) {
-        let count = self.upstream.members().len();
-        if self.upstream.place_of(&address).is_some() || REPLICAS_MAX < count {
-            return;
-        }
-        let described = MemberConfig { address: Some(address), ..MemberConfig::unnamed(count) };
-        if let Some(member) = self.upstream.add(described) {
+    fn know(&self, address: &RemoteAddress) {
+        if let Some(member) = self.upstream.find(address.clone()) {
             log::info!(
                 "event=upstream-found name={} address={}",
                 member.described.name,
@@ -146,7 +142,7 @@ impl Council {
         change(&mut votes);
         let master = votes.master(self.sentinels.quorum).cloned();
         if let Some(address) = &master {
-            self.know(address.clone());
+            self.know(address);
         }
         let place = master.and_then(|it| self.upstream.place_of(&it));
         self.upstream.appoint(place);

@@ -9,7 +9,7 @@ use crate::base::time::MonoUs;
 use crate::node::upstream::{Backoff, Pushed, Stand, UpstreamView, is_first};
 use crate::runtime::{clock, tasks};
 use crate::session::SubscriptionKind;
-use crate::state::{Server, SubscribedName, SubscribedNames, Upstream};
+use crate::state::{Server, SubscribedName, SubscribedNames, Upstream, UpstreamMember};
 use bytes::Bytes;
 use futures::future::{Either, select};
 use std::collections::{BTreeSet, VecDeque};
@@ -33,15 +33,16 @@ pub async fn attend(server: Arc<Server>, upstream: Arc<Upstream>) {
             select(select(news, changes), pin!(tasks::sleep(LOOK_EVERY))).await;
             continue;
         };
-        let address = upstream.member(master).address.clone();
+        let master = upstream.member(master);
         let settings = &upstream.settings;
         let (login, timeout) = (settings.login(), settings.connect_timeout);
         let tls = upstream.tls.upstream();
-        let error = match Talk::open(&address, login, timeout, tls).await {
+        let error = match Talk::open(&master.address, login, timeout, tls).await {
             Ok(talk) => {
                 let mut subscriber = Subscriber {
                     server: &server,
                     upstream: &upstream,
+                    master: &master,
                     talk,
                     asked: SubscribedNames::default(),
                     covered: SubscribedNames::default(),
@@ -60,7 +61,8 @@ pub async fn attend(server: Arc<Server>, upstream: Arc<Upstream>) {
         };
         upstream.subscriptions.uncover_all();
         let why = error.map_or_else(|| "another is the master".to_owned(), |it| it.to_string());
-        log::warn!("event=upstream-subscriber-ended address={address} why={why}");
+        let (name, address) = (&master.described.name, &master.address);
+        log::warn!("event=upstream-subscriber-ended name={name} address={address} why={why}");
         tasks::sleep(backoff.failed()).await;
     }
 }
@@ -94,6 +96,7 @@ enum Expected {
 struct Subscriber<'s> {
     server: &'s Server,
     upstream: &'s Upstream,
+    master: &'s UpstreamMember,
     talk: Talk,
     asked: SubscribedNames,
     covered: SubscribedNames,
@@ -118,13 +121,12 @@ impl Subscriber<'_> {
         if hello.starts_with(b"-") {
             return Err(other(String::from_utf8_lossy(&hello).trim_end()));
         }
-        let master = self.upstream.view().master;
         self.subscribe(names(self.server, self.upstream)).await?;
         loop {
             let (news, changes) = (self.upstream.subscriptions.news(), self.upstream.news());
             // While there is none it may be the same that comes back, with what it had to tell.
-            let now = self.upstream.view().master;
-            if now.is_some() && now != master {
+            let is_another = self.upstream.view().master.is_some_and(|it| it != self.master.id);
+            if is_another || self.master.is_gone() {
                 return Ok(());
             }
             self.subscribe(self.upstream.subscriptions.take_new()).await?;

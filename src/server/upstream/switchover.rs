@@ -92,7 +92,8 @@ pub async fn switch_over(
         return Err(format!("it is {state}"));
     }
     // They are told to follow the new master, whatever they look like while roles change. Whom the
-    // stream does not come to now may follow anybody, or nobody on purpose.
+    // stream does not come to now may follow anybody, or nobody on purpose. Places name them: only
+    // members that sentinels have found are ever none any more.
     let is_other = |it: &usize| *it != from.index() && *it != to.index();
     let is_fed = |it: &usize| view.members[*it].state.may_be_fed();
     let (others, unfed): (Vec<usize>, Vec<usize>) =

@@ -1,7 +1,7 @@
 //! Members that tell of themselves.
 
 use super::*;
-use crate::base::places::Places;
+use crate::route::{Allowed, Members};
 
 pub fn view_of(master: Option<usize>, members: usize) -> UpstreamView {
     let state = |at| match master {
@@ -39,6 +39,7 @@ fn report(is_master: bool, replid: ReplId, offset: u64) -> Report {
         follows: None,
         is_linked: !is_master,
         is_syncing: false,
+        proxy: None,
         acked: Vec::new(),
     }
 }
@@ -53,7 +54,7 @@ impl Told {
     fn new(has_sentinels: bool) -> Told {
         let mut topology = Topology::new(has_sentinels);
         (0..3).for_each(|_| {
-            topology.add(1);
+            topology.add(1, MonoUs(0)).unwrap();
         });
         Told { topology, now: MonoUs(0) }
     }
@@ -203,7 +204,7 @@ fn a_drained_replica_is_fed_and_not_read() {
 fn members_have_places_in_their_order_and_each_is_a_change() {
     let mut topology = Topology::new(false);
     for it in 0..3 {
-        assert_eq!(topology.add(1), MemberId::of(it));
+        assert_eq!(topology.add(1, MonoUs(0)), Some(MemberId::of(it)));
         assert_eq!(topology.view().epoch, it as u64 + 1);
     }
 }
@@ -410,4 +411,150 @@ fn two_that_change_roles_do_so_at_once_and_what_was_asked_before_comes_too_late(
     assert_eq!(told.states()[..2], ["replica", "master"]);
     assert!(!told.topology.reported(MemberId(0), report(true, OLD, 10), before));
     assert_eq!(told.states()[..2], ["replica", "master"], "that is the past");
+}
+
+/// Sentinels' members, the first of which is the master: they are kept for three answers, and
+/// places rest for ten seconds.
+fn kept() -> Told {
+    let mut told = Told::new(true);
+    told.topology.keep(Keeping { unnamed_max: 3, rest: Duration::from_secs(10) });
+    told.topology.appoint(Some(MemberId(0)));
+    told.tell(0, report(true, OLD, 10));
+    told.tell(1, report(false, OLD, 10));
+    told.topology.failed(MemberId(2), MemberState::Unreachable("refused".into()));
+    told
+}
+
+impl Told {
+    /// A sentinel has named these so often. Answers who is none any more by that.
+    fn name(&mut self, members: &[u16], times: usize) -> Vec<u16> {
+        let places = Places::of(members.iter().map(|it| MemberId(*it)));
+        let gone: Vec<Places> = (0..times).map(|_| self.topology.named(places, self.now)).collect();
+        gone.into_iter().flat_map(Places::iter).map(|it| it.0).collect()
+    }
+}
+
+#[test]
+fn who_is_of_no_use_and_is_not_named_for_long_is_none_any_more() {
+    let mut told = kept();
+    assert_eq!(told.name(&[0, 1], 3), [0; 0]);
+    assert_eq!(told.name(&[0, 1, 2], 1), [0; 0], "it is named: its time begins anew");
+    assert_eq!(told.name(&[0, 1], 3), [0; 0]);
+    let epoch = told.topology.view().epoch;
+    assert_eq!(told.name(&[0, 1], 1), [2]);
+    let view = told.topology.view();
+    assert!(epoch < view.epoch, "that is a change");
+    assert_eq!((view.count(), view.members[2].is_there(), view.serves_reads(2)), (2, false, false));
+    assert_eq!(told.states(), ["master", "replica", "gone"]);
+    // Whatever is still heard of it, and whatever an operator says, is of nobody.
+    assert!(!told.tell(2, report(false, OLD, 10)));
+    assert!(!told.topology.failed(MemberId(2), MemberState::Silent));
+    assert!(!told.topology.leave(MemberId(2), Availability::Maintenance));
+    assert_eq!(told.states(), ["master", "replica", "gone"]);
+    assert_eq!(told.name(&[0, 1], 9), [0; 0], "once");
+}
+
+#[test]
+fn who_is_of_use_or_the_master_or_at_work_is_kept_whoever_is_named() {
+    let mut told = kept();
+    let load = told.topology.view().members[2].load.clone();
+    load.begin();
+    assert_eq!(told.name(&[], 20), [0; 0], "something is under way to it");
+    load.end();
+    told.tell(2, Report { is_linked: false, ..report(false, OLD, 9) });
+    assert_eq!(told.name(&[], 20), [0; 0], "who takes old data reads it there");
+    for busy in [MemberState::Doubtful, MemberState::Loading] {
+        told.topology.failed(MemberId(2), busy);
+        assert_eq!(told.name(&[], 20), [0; 0]);
+    }
+    told.topology.failed(MemberId(0), MemberState::Silent);
+    assert_eq!(told.name(&[], 20), [0; 0], "the one is appointed, the others may take over");
+    told.topology.failed(MemberId(2), MemberState::Silent);
+    assert_eq!(told.name(&[], 1), [2]);
+    told.topology.appoint(None);
+    assert_eq!(told.name(&[], 4), [0]);
+}
+
+#[test]
+fn replicas_of_another_master_and_masters_that_nobody_names_are_forgotten() {
+    let mut told = kept();
+    told.tell(2, report(true, NEW, 10));
+    assert_eq!(told.states()[2], "not-appointed");
+    assert_eq!(told.name(&[0, 1], 4), [2]);
+    let mut told = kept();
+    told.tell(2, report(false, NEW, 10));
+    assert_eq!(told.states()[2], "other-history");
+    assert_eq!(told.name(&[0, 1], 4), [2]);
+}
+
+#[test]
+fn a_place_rests_before_another_has_it_who_gives_cursors_of_its_own() {
+    let mut told = kept();
+    let life = told.topology.view().members[2].life;
+    told.name(&[0, 1], 4);
+    let gone_at = told.now;
+    let mut add = |after_us: u64| {
+        told.topology.add(1, gone_at.plus(Duration::from_micros(after_us))).expect("a place")
+    };
+    assert_eq!(add(9_999_999), MemberId(3), "what was sent to the other may still be answered");
+    assert_eq!(add(10_000_000), MemberId(2));
+    assert_eq!(add(10_000_000), MemberId(4));
+    let view = told.topology.view();
+    assert_eq!((view.members[2].state.as_str(), view.count()), ("unknown", 5));
+    assert_ne!(view.members[2].life, life);
+    // What the one before was asked is not what this one tells.
+    let mut tell = |asked_us| {
+        let asked_at = gone_at.plus(Duration::from_micros(asked_us));
+        told.topology.reported(MemberId(2), report(false, OLD, 10), asked_at)
+    };
+    assert!(!tell(9_999_999));
+    assert!(tell(10_000_001));
+    assert_eq!(told.states()[2], "replica");
+}
+
+#[test]
+fn places_are_no_more_than_there_can_be() {
+    let mut told = kept();
+    (3..=REPLICAS_MAX).for_each(|at| {
+        assert_eq!(told.topology.add(1, told.now), Some(MemberId::of(at)));
+    });
+    assert_eq!(told.topology.add(1, told.now), None);
+    told.name(&[0, 1], 4);
+    assert_eq!(told.topology.add(1, told.now), None, "they rest");
+    let rested = told.now.plus(Duration::from_secs(10));
+    assert_eq!(told.topology.add(1, rested), Some(MemberId(2)));
+}
+
+#[test]
+fn members_of_a_file_are_kept_for_ever() {
+    let mut told = Told::new(false);
+    told.topology.failed(MemberId(2), MemberState::Silent);
+    assert_eq!(told.name(&[], 1000), [0; 0]);
+    assert_eq!(told.states(), ["unknown", "unknown", "silent"]);
+}
+
+#[test]
+fn a_proxy_is_no_master_and_no_replica_whoever_names_it() {
+    let proxy =
+        |run: &str, offset| Report { proxy: Some(run.to_owned()), ..report(true, OLD, offset) };
+    let mut told = Told::new(false);
+    told.topology.is_run_by("me");
+    assert!(told.tell(0, proxy("me", 10)));
+    assert!(told.tell(1, proxy("other", 10)));
+    assert_eq!(told.states(), ["proxy", "proxy", "unknown"]);
+    let view = told.topology.view();
+    assert_eq!((view.master, view.serves_reads(0)), (None, false));
+    assert_eq!(view.members[0].state.to_string(), "proxy (it is this proxy itself)");
+    assert!(view.members[1].state.why().ends_with("an Entourage in front of some: other"));
+    // It is no second master beside one.
+    told.tell(2, report(true, OLD, 10));
+    assert_eq!(told.states(), ["proxy", "proxy", "master"]);
+    let mut told = kept();
+    told.topology.is_run_by("me");
+    told.tell(0, proxy("me", 20));
+    assert_eq!(told.states(), ["proxy", "replica", "unreachable"]);
+    assert_eq!(told.topology.view().master, None);
+    // Nobody counts on it, so it is forgotten once nobody names it.
+    told.topology.appoint(None);
+    assert_eq!(told.name(&[1], 4), [0, 2]);
 }
