@@ -40,9 +40,11 @@ fn tell_with_link(proxy: &Proxy, member: u16, is_master: bool, is_linked: bool) 
         follows: None,
         is_linked,
         is_syncing: false,
+        proxy: None,
         acked: Vec::new(),
     };
-    proxy.server.upstream.as_ref().unwrap().reported(MemberId(member), report, NOW);
+    let upstream = proxy.server.upstream.as_ref().unwrap();
+    upstream.reported(&upstream.member(MemberId(member)), report, NOW);
 }
 
 /// What is to be sent, its words in a line.
@@ -279,11 +281,11 @@ fn a_scan_goes_on_where_it_has_begun_as_long_as_that_server_lives() {
     };
     assert!(lost(&mut proxy, cursor(3)), "there is no such member");
     let upstream = proxy.server.upstream.clone().unwrap();
-    upstream.failed(MemberId(2), MemberState::Silent);
+    upstream.failed(&upstream.member(MemberId(2)), MemberState::Silent);
     assert!(lost(&mut proxy, cursor(2)), "it does not answer");
     tell(&proxy, 2, false);
     assert!(!lost(&mut proxy, cursor(2)), "it has been the same all the time");
-    upstream.failed(MemberId(2), MemberState::Unreachable("x".into()));
+    upstream.failed(&upstream.member(MemberId(2)), MemberState::Unreachable("x".into()));
     tell(&proxy, 2, false);
     assert!(lost(&mut proxy, cursor(2)), "it may have begun anew");
 }
