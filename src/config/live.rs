@@ -54,10 +54,15 @@ impl Config {
         }
     }
 
-    /// Every parameter with its value, and `(hidden)` in the place of each secret.
-    pub fn told_without_secrets(&self) -> Vec<(String, String)> {
+    /// Every parameter with its value, and `(hidden)` in the place of each secret; in front of real
+    /// servers those that are not theirs.
+    pub fn told_without_secrets(&self, has_real_servers: bool) -> Vec<(String, String)> {
         const HIDDEN: &str = "(hidden)";
-        let mut all = self.get([&b"*"[..]].into_iter());
+        let everything = [&b"*"[..]].into_iter();
+        let mut all = match has_real_servers {
+            true => self.get_own(everything),
+            false => self.get(everything),
+        };
         for (name, value) in &mut all {
             if SECRETS.contains(&name.as_str()) && !value.is_empty() {
                 *value = HIDDEN.to_owned();

@@ -17,13 +17,15 @@ const KEPT: &[&str] = &[
     "dir",
     "replica-announce-ip",
     "replica-announce-port",
+    "replica-announced",
     "save",
     "slave-announce-ip",
     "slave-announce-port",
 ];
 
-/// Whether a parameter is the servers' own: what is about data, and whatever is unknown here. By
-/// whom servers are known to each other is told and changed at them alone.
+/// Whether a parameter is the servers' own: what is about data, and whatever is unknown here; but
+/// for logins. A server's passwords are not told to who may only ask this proxy, and new ones are
+/// set here and there at different times: at the server itself.
 pub fn is_of_servers(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let is_login = name.contains("auth") || name.contains("pass") || name.ends_with("user");
@@ -49,19 +51,23 @@ pub fn are_of_servers(pairs: &[(&[u8], &[u8])]) -> Result<bool, String> {
         Err(format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}"))
     };
     let is_kept = |it: &&String| KEPT.iter().any(|kept| kept.eq_ignore_ascii_case(it));
-    match (theirs.iter().find(is_kept), ours.first(), theirs.is_empty()) {
-        (_, _, true) => Ok(false),
-        (Some(kept), _, _) => refused(
+    if theirs.is_empty() {
+        return Ok(false);
+    }
+    if let Some(kept) = theirs.iter().find(is_kept) {
+        return refused(
             kept,
             "it says where a real server is and keeps its data, and is set there, not through this \
              proxy",
-        ),
-        (None, Some(own), _) => refused(
+        );
+    }
+    if let Some(own) = ours.first() {
+        return refused(
             own,
             "it is this proxy's own, and others are the real servers': set them one after another",
-        ),
-        (None, None, _) => Ok(true),
+        );
     }
+    Ok(true)
 }
 
 impl Config {

@@ -118,12 +118,13 @@ fn write_slow(json: &mut Json, slow: &Slow) {
     });
 }
 
-/// The settings in force, by their names in CONFIG GET, without secrets.
+/// The settings in force, by their names in CONFIG GET, without secrets and without what is real
+/// servers' own.
 pub fn config(server: &Arc<Server>, _: &Query) -> Content {
     let settings = server.settings();
     json(|it| {
         it.object(|it| {
-            for (name, value) in settings.told_without_secrets() {
+            for (name, value) in settings.told_without_secrets(server.upstream.is_some()) {
                 it.name(&name).string(&value);
             }
         });

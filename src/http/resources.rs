@@ -59,7 +59,11 @@ pub const RESOURCES: &[Resource] = &[
     now("/api/v1/clients", "`CLIENT LIST`, the first 1000.", Handler::Now(api::clients)),
     now("/api/v1/stats", "`PROXY STATS JSON` ([fields](stats.md)).", Handler::Now(api::stats)),
     now("/api/v1/slowlog", "`SLOWLOG GET`.", Handler::Now(api::slowlog)),
-    now("/api/v1/config", "`CONFIG GET *`, with secrets hidden.", Handler::Now(api::config)),
+    now(
+        "/api/v1/config",
+        "`CONFIG GET *`, with secrets hidden, and without what is real servers' own.",
+        Handler::Now(api::config),
+    ),
     now("/api/v1/status", "All that the page shows, in one answer.", Handler::Now(api::status)),
     now(
         "/api/v1/explain",

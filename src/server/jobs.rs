@@ -145,19 +145,29 @@ async fn switched_over(to: MemberId, timeout: Duration, server: &Arc<Server>) ->
     JobReply { reply, wrote: None }
 }
 
-/// CONFIG of what is real servers' own.
+/// CONFIG of what is real servers' own. What has begun is done to its end and logged, whether its
+/// client is still there or not.
 async fn configured(asked: ServersConfig, server: &Server, client: &Client) -> JobReply {
-    let Some(upstream) = &server.upstream else {
+    let Some(upstream) = server.upstream.clone() else {
         return JobReply { reply: Err("ERR its members are hosted".to_owned()), wrote: None };
     };
-    let names = match &asked {
+    let set = match &asked {
         ServersConfig::Get { .. } => None,
-        ServersConfig::Set(words) => Some(names_logged(words)),
+        ServersConfig::Set(words) => {
+            Some(format!("{} at=real-servers names={}", client.logged(), names_logged(words)))
+        }
     };
-    let reply = servers_config(upstream, asked).await;
-    if let (Some(names), Ok(_)) = (names, &reply) {
-        log::info!("event=config-set {} at=real-servers names={names}", client.logged());
-    }
+    let (answer, answered) = channel();
+    tasks::spawn(async move {
+        let reply = servers_config(&upstream, asked).await;
+        match (set, &reply) {
+            (None, _) => {}
+            (Some(set), Ok(_)) => log::info!("event=config-set {set}"),
+            (Some(set), Err(why)) => log::info!("event=config-set-failed {set} why={why:?}"),
+        }
+        let _ = answer.send(reply);
+    });
+    let reply = answered.await.unwrap_or_else(|_| Err("ERR nobody knows why".to_owned()));
     JobReply { reply, wrote: None }
 }
 

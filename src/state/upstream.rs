@@ -74,9 +74,9 @@ impl Upstream {
         let mut topology =
             Topology::new(matches!(upstream.topology, config::Topology::Sentinel(_)));
         topology.eject_for(upstream.tuning.eject_for);
-        topology.is_run_by(run_id);
+        topology.set_run_id(run_id);
         if let config::Topology::Sentinel(sentinels) = &upstream.topology {
-            topology.keep(keeping(&upstream, sentinels.addresses.len()));
+            topology.set_keeping(keeping(&upstream, sentinels.addresses.len()));
         }
         let view = Arc::new(topology.view());
         let tuning = &upstream.tuning;
@@ -146,12 +146,12 @@ impl Upstream {
 
     /// A sentinel has named the members at these addresses, and no others: who is of no use and has
     /// not been named for long is none any more.
-    pub fn named(&self, addresses: &[RemoteAddress]) {
+    pub fn note_named(&self, addresses: &[RemoteAddress]) {
         let mut topology = self.topology.lock();
         let members = self.members();
         let is_named = |it: &&Arc<UpstreamMember>| addresses.contains(&it.address);
         let places = Places::of(members.iter().filter(is_named).map(|it| it.id));
-        let gone = topology.named(places, clock::mono_now());
+        let gone = topology.note_named(places, clock::mono_now());
         for member in gone.iter().map(|it| &members[it.index()]) {
             member.end();
             let (name, address) = (&member.described.name, &member.address);
@@ -454,9 +454,9 @@ mod tests {
         let upstream = upstream();
         let (old, other) = (upstream.find(at(1)).unwrap(), upstream.find(at(2)).unwrap());
         assert!(upstream.find(at(1)).is_none(), "it is there");
-        (0..UNNAMED_MAX).for_each(|_| upstream.named(&[at(2)]));
+        (0..UNNAMED_MAX).for_each(|_| upstream.note_named(&[at(2)]));
         assert!(!old.is_gone());
-        upstream.named(&[at(2)]);
+        upstream.note_named(&[at(2)]);
         assert!(old.is_gone() && !other.is_gone());
         assert_eq!((upstream.place_of(&at(1)), upstream.view().count()), (None, 1));
         std::thread::sleep(Duration::from_millis(20));

@@ -4,7 +4,9 @@
 use crate::support::upstream::{
     NAME, node_field, proxy_of_sentinels, sentinels, states, until_linked,
 };
-use crate::support::{Kind, RealSet, Server, Wire, info_field, ok, starts, until, within, words};
+use crate::support::{
+    Kind, RealSet, Server, Value, Wire, info_field, ok, starts, until, within, words,
+};
 use std::time::Duration;
 
 /// Sixty answers of sentinels, each 100 ms behind the one before, and time to spare.
@@ -61,7 +63,8 @@ fn whom_sentinels_name_no_more_is_none_any_more_until_they_do_again() {
     gone.crash();
     let is_named = |sentinel: &Server| {
         let replicas = sentinel.dial().cmd(&["SENTINEL", "REPLICAS", NAME]);
-        replicas.list().iter().any(|it| it.to_string().contains(&port.to_string()))
+        let is_port = |it: &[Value]| it[0].string() == "port" && it[1].string() == port.to_string();
+        replicas.list().iter().any(|it| it.list().chunks(2).any(is_port))
     };
     // One that was told of it by another in the meantime is told to forget it again.
     let are_all = |forgotten: &mut Vec<bool>| {

@@ -90,6 +90,17 @@ impl MemberState {
         }
     }
 
+    /// Whether it is none of these, as far as anybody knows: of another set, or no server.
+    pub fn is_of_others(&self) -> bool {
+        matches!(
+            self,
+            MemberState::OtherHistory
+                | MemberState::NotAppointed
+                | MemberState::Proxy(_)
+                | MemberState::Gone
+        )
+    }
+
     /// Whether nothing comes from there that could be of use.
     pub fn is_down(&self) -> bool {
         matches!(

@@ -118,11 +118,9 @@ impl Status {
     /// Whether it is of no use to anybody: it cannot be asked, or is of another set.
     fn is_useless(&self) -> bool {
         let is_down = self.told.as_ref().is_err_and(MemberState::is_down);
-        let is_apart = matches!(
-            self.state,
-            MemberState::OtherHistory | MemberState::NotAppointed | MemberState::Proxy(_)
-        );
-        (is_down || is_apart) && self.load.in_flight() == 0
+        // What an operator has said of it must hold when it comes back.
+        let is_spoken_of = self.availability != Availability::Full;
+        (is_down || self.state.is_of_others()) && !is_spoken_of && self.load.in_flight() == 0
     }
 }
 
@@ -171,18 +169,18 @@ impl Topology {
     }
 
     /// For how long sentinels' members are kept; without it, for ever.
-    pub fn keep(&mut self, keeping: Keeping) {
+    pub fn set_keeping(&mut self, keeping: Keeping) {
         self.keeping = Some(keeping);
     }
 
     /// The name of this process: a member that says it is called so is this process itself.
-    pub fn is_run_by(&mut self, run_id: &str) {
+    pub fn set_run_id(&mut self, run_id: &str) {
         run_id.clone_into(&mut self.run_id);
     }
 
     /// A sentinel has named these, and no others. Answers those that are members no more: they are
     /// of no use, and no sentinel has named them for long.
-    pub fn named(&mut self, named: Places, now: MonoUs) -> Places {
+    pub fn note_named(&mut self, named: Places, now: MonoUs) -> Places {
         let Some(Keeping { unnamed_max, .. }) = self.keeping else { return Places::default() };
         let appointed = match self.appointment {
             Appointment::Sentinels(appointed) => appointed,

@@ -90,7 +90,9 @@ impl Caller {
                     &gathered.upstream,
                     Some(GatheredFor { aim: Aim::Master, route, .. }) if *route == RouteId::DEFAULT
                 );
-                return is_there && self.is_for_upstream(request, &fault);
+                return is_there
+                    && self.may_write_behind(gathered, RouteId::DEFAULT)
+                    && self.is_for_upstream(request, &fault);
             }
         };
         let is_read = match command.handler {
@@ -102,8 +104,9 @@ impl Caller {
         match &gathered.upstream {
             // Whoever wants them confirmed may not want it of each route.
             Some(GatheredFor { aim: Aim::Master, route, .. }) if !is_read => {
-                self.settings.routes.is_trivial()
-                    || self.origin(None).route(command, request) == *route
+                let its = self.origin(None).route(command, request);
+                (self.settings.routes.is_trivial() || its == *route)
+                    && self.may_write_behind(gathered, its)
             }
             // What is to be confirmed is not held up by what is not.
             Some(GatheredFor { aim: Aim::Master, acks, .. }) => acks.is_none(),
@@ -115,6 +118,12 @@ impl Caller {
             }
             Some(_) | None => false,
         }
+    }
+
+    /// Whether a write of this route may join what was gathered for the master: reads begin without
+    /// the acknowledgements that a write may want, and are not held up by them.
+    fn may_write_behind(&self, gathered: &Gathered, route: RouteId) -> bool {
+        !gathered.only_reads() || self.upstream_acks(route).is_none()
     }
 
     /// A read: it joins those before it, or goes where its plan says.

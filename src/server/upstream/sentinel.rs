@@ -102,7 +102,7 @@ impl Council {
             named.iter().for_each(|it| self.know(it));
             self.change(|votes| votes.told(number, &master));
             named.extend(replica_addresses(&master));
-            self.upstream.named(&named);
+            self.upstream.note_named(&named);
             select(pin!(tasks::sleep(settings.probe_every)), doubts).await;
         }
     }

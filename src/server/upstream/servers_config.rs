@@ -6,18 +6,18 @@
 use super::dispatch::answer_to;
 use super::talk::{Talk, other};
 use crate::base::glob::is_literal;
+use crate::base::ids::MemberId;
 use crate::command::codes;
 use crate::commands::ServersConfig;
 use crate::config::is_of_servers;
 use crate::node::Awaited;
-use crate::node::upstream::{Run, RunKind, maps};
+use crate::node::upstream::{MemberState, Run, RunKind, maps};
 use crate::resp::{Protocol, Reply, encode_command};
 use crate::runtime::clock;
 use crate::state::{Aim, Upstream, UpstreamMember};
 use futures::future::join_all;
 use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
 
 /// What members are all told, not the master alone.
 const OF_ALL: &str = "notify-keyspace-events";
@@ -59,24 +59,30 @@ async fn get(
 }
 
 async fn set(upstream: &Upstream, words: &[Vec<u8>]) -> Result<Vec<u8>, String> {
+    let before = upstream.view().master;
     let reply = ask_master(upstream, b"SET", words, 1).await?;
     let is_of_all = |it: &&[Vec<u8>]| it[0].eq_ignore_ascii_case(OF_ALL.as_bytes());
     if let Some(pair) = words.chunks_exact(2).find(is_of_all) {
         let (members, view) = (upstream.members(), upstream.view());
-        let is_other = |it: &&Arc<UpstreamMember>| {
-            let state = view.members.get(it.id.index()).map(|it| &it.state);
-            !it.is_gone() && view.master != Some(it.id) && state.is_some_and(|it| !it.is_down())
-        };
-        let others = members.iter().filter(is_other);
-        join_all(others.map(|it| tell(upstream, it, &pair[1]))).await;
+        // Where the master has changed meanwhile, either may have been told.
+        let is_told = |it: MemberId| view.master == before && before == Some(it);
+        let others = members.iter().filter_map(|it| {
+            let state = &view.members.get(it.id.index())?.state;
+            (!is_told(it.id) && !state.is_of_others()).then_some((it, state))
+        });
+        join_all(others.map(|(it, state)| tell(upstream, it, state, &pair[1]))).await;
     }
     Ok(reply)
 }
 
 /// Tells one that is not the master. The answer is the master's: what is wrong here is told by the
 /// log.
-async fn tell(upstream: &Upstream, member: &UpstreamMember, events: &[u8]) {
-    if let Err(why) = set_at(upstream, member, events).await {
+async fn tell(upstream: &Upstream, member: &UpstreamMember, state: &MemberState, events: &[u8]) {
+    let told = match state.is_down() {
+        true => Err(other(&state.to_string())),
+        false => set_at(upstream, member, events).await,
+    };
+    if let Err(why) = told {
         let (name, address) = (&member.described.name, &member.address);
         log::warn!(
             "event=upstream-config-failed name={name} address={address} setting={OF_ALL} why={why}"
@@ -125,7 +131,10 @@ async fn ask_master(
     };
     let patience = settings.buffer_for + settings.connect_timeout + settings.reply_timeout;
     let reply = answer_to(upstream, run, Aim::Master, patience).await;
-    let reply = reply.ok_or_else(|| codes::lost_at("the master").to_string())?;
+    let reply = reply.ok_or_else(|| match written {
+        0 => "ERR the master has not answered in time".to_owned(),
+        _ => codes::lost_at("the master").to_string(),
+    })?;
     match reply.strip_prefix(b"-") {
         Some(text) => Err(refused(String::from_utf8_lossy(text).trim_end())),
         None => Ok(reply),

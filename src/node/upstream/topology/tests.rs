@@ -417,7 +417,7 @@ fn two_that_change_roles_do_so_at_once_and_what_was_asked_before_comes_too_late(
 /// places rest for ten seconds.
 fn kept() -> Told {
     let mut told = Told::new(true);
-    told.topology.keep(Keeping { unnamed_max: 3, rest: Duration::from_secs(10) });
+    told.topology.set_keeping(Keeping { unnamed_max: 3, rest: Duration::from_secs(10) });
     told.topology.appoint(Some(MemberId(0)));
     told.tell(0, report(true, OLD, 10));
     told.tell(1, report(false, OLD, 10));
@@ -429,7 +429,8 @@ impl Told {
     /// A sentinel has named these so often. Answers who is none any more by that.
     fn name(&mut self, members: &[u16], times: usize) -> Vec<u16> {
         let places = Places::of(members.iter().map(|it| MemberId(*it)));
-        let gone: Vec<Places> = (0..times).map(|_| self.topology.named(places, self.now)).collect();
+        let gone: Vec<Places> =
+            (0..times).map(|_| self.topology.note_named(places, self.now)).collect();
         gone.into_iter().flat_map(Places::iter).map(|it| it.0).collect()
     }
 }
@@ -461,6 +462,11 @@ fn who_is_of_use_or_the_master_or_at_work_is_kept_whoever_is_named() {
     load.begin();
     assert_eq!(told.name(&[], 20), [0; 0], "something is under way to it");
     load.end();
+    for order in [Availability::Maintenance, Availability::Drained] {
+        told.topology.leave(MemberId(2), order);
+        assert_eq!(told.name(&[], 20), [0; 0], "an operator has taken it away: {order:?}");
+    }
+    told.topology.leave(MemberId(2), Availability::Full);
     told.tell(2, Report { is_linked: false, ..report(false, OLD, 9) });
     assert_eq!(told.name(&[], 20), [0; 0], "who takes old data reads it there");
     for busy in [MemberState::Doubtful, MemberState::Loading] {
@@ -538,7 +544,7 @@ fn a_proxy_is_no_master_and_no_replica_whoever_names_it() {
     let proxy =
         |run: &str, offset| Report { proxy: Some(run.to_owned()), ..report(true, OLD, offset) };
     let mut told = Told::new(false);
-    told.topology.is_run_by("me");
+    told.topology.set_run_id("me");
     assert!(told.tell(0, proxy("me", 10)));
     assert!(told.tell(1, proxy("other", 10)));
     assert_eq!(told.states(), ["proxy", "proxy", "unknown"]);
@@ -550,7 +556,7 @@ fn a_proxy_is_no_master_and_no_replica_whoever_names_it() {
     told.tell(2, report(true, OLD, 10));
     assert_eq!(told.states(), ["proxy", "proxy", "master"]);
     let mut told = kept();
-    told.topology.is_run_by("me");
+    told.topology.set_run_id("me");
     told.tell(0, proxy("me", 20));
     assert_eq!(told.states(), ["proxy", "replica", "unreachable"]);
     assert_eq!(told.topology.view().master, None);

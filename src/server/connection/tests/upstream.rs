@@ -319,6 +319,17 @@ fn what_must_be_confirmed_is_asked_of_the_most_that_route_and_session_want() {
     assert_eq!(acks(one, "PROXY ACKS 2 0\r\nSET a 1").1, Some(2));
     assert_eq!(acks("[consistency]\nacks = 2\n", "PROXY ACKS 1 0\r\nSET a 1").1, Some(2));
     assert_eq!(acks(one, "SET a 1\r\nGET a").0, "SET a 1", "a read is not held up");
+    for (config, read, write) in [
+        (one, "SORT l", "SET a 1"),
+        (one, "SORT l", "XNEW a 1"),
+        ("[consistency]\nlevel = \"linearizable\"\nacks = 1\n", "GET a", "SET a 1"),
+    ] {
+        let mut proxy = upstream(config);
+        let mut client = proxy.connect();
+        proxy.ask(&mut client, &format!("{read}\r\n{write}"));
+        let sent = sent(&mut proxy).expect("the read");
+        assert_eq!(sent.words, read, "a write that is to be confirmed is no part of it: {sent:?}");
+    }
 }
 
 #[test]
