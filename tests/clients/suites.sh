@@ -76,8 +76,7 @@ suite() {
     cachelib) folder=cachelib-0.17.0 port=6360 variables=(CI=true) options=(-p no:asyncio
       tests/test_redis_cache.py) ;;
     limits) folder=limits-5.8.0 port=7379 options=(-o addopts= -W ignore -p no:docker
-      -p limits_services
-      -m "not benchmark" -k redis_basic tests) ;;
+      -p limits_services -m "not benchmark" -k redis_basic tests) ;;
     *) echo "no suite is named $1" >&2; exit 2 ;;
   esac
 }
