@@ -31,6 +31,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 #[global_allocator]
@@ -262,6 +263,10 @@ fn serve(
     Ok(ExitCode::FAILURE)
 }
 
+/// Nobody is let in before so much time has passed or all is loaded: clients that connect at once
+/// and do not try again hear of `-LOADING` only where there is much to load.
+const LOADED_SOON: Duration = Duration::from_millis(100);
+
 /// Loads what files hold, and begins then. What cannot be loaded ends the process: nothing of it is
 /// touched.
 fn load(server: &Arc<Server>, store: Store) -> Result<(), String> {
@@ -272,11 +277,17 @@ fn load(server: &Arc<Server>, store: Store) -> Result<(), String> {
         process::exit(1)
     };
     let (begins, fails) = (server.clone(), fail.clone());
-    let then = move || match follow_as_configured(&begins) {
-        Ok(()) => begin(&begins),
-        Err(why) => fails(why),
+    let (is_loaded, loaded) = channel();
+    let then = move || {
+        match follow_as_configured(&begins) {
+            Ok(()) => begin(&begins),
+            Err(why) => fails(why),
+        }
+        let _ = is_loaded.send(());
     };
-    keep_files(server.clone(), store, then, fail).map_err(|why| format!("no thread: {why}"))
+    keep_files(server.clone(), store, then, fail).map_err(|why| format!("no thread: {why}"))?;
+    let _ = loaded.recv_timeout(LOADED_SOON);
+    Ok(())
 }
 
 /// There is data to serve: what happens by itself begins.

@@ -10,7 +10,7 @@ use crate::support::{
 };
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command};
 
 #[test]
 fn an_append_only_file_outlives_its_process_and_real_servers_load_it() {
@@ -315,6 +315,30 @@ fn a_flushall_by_mistake_is_undone_to_the_second() {
     assert_eq!(ours(&dir, AOF).dial().ask("DBSIZE").int(), Some(9));
 }
 
+/// A process with an append-only file in this directory, and who connects to it at once.
+fn started(dir: &Dir) -> (Child, Wire) {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = free.local_addr().expect("it has one").port();
+    drop(free);
+    let file = dir.join("entourage.toml");
+    fs::write(&file, config(dir, AOF).replace("{port}", &port.to_string())).expect("it is ours");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_entourage"));
+    let child = command.args(["serve", "--config"]).arg(&file).spawn().expect("it starts");
+    let wire = until("it to listen", || Wire::dial(port).ok());
+    (child, wire)
+}
+
+#[test]
+fn who_comes_at_once_hears_nothing_of_loading_where_there_is_nothing_to_load() {
+    let dir = Dir::new();
+    for number in 0..20 {
+        let (mut child, mut wire) = started(&dir);
+        assert_eq!(wire.ask("PING").string(), "PONG", "start {number}");
+        wire.send(&[words(&["SHUTDOWN", "NOSAVE"])]);
+        assert!(child.wait().expect("it is ours").success());
+    }
+}
+
 #[test]
 fn who_comes_while_data_is_loaded_is_told_so() {
     const KEYS: usize = 700_000;
@@ -326,14 +350,7 @@ fn who_comes_while_data_is_loaded_is_told_so() {
     }
     // As before Redis 7: one file without parts.
     fs::write(dir.join("appendonly.aof"), text).expect("it is ours");
-    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = free.local_addr().expect("it has one").port();
-    drop(free);
-    let file = dir.join("entourage.toml");
-    fs::write(&file, config(&dir, AOF).replace("{port}", &port.to_string())).expect("it is ours");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_entourage"));
-    let mut child = command.args(["serve", "--config"]).arg(&file).spawn().expect("it starts");
-    let mut wire = until("it to listen", || Wire::dial(port).ok());
+    let (mut child, mut wire) = started(&dir);
     starts(&wire.ask("GET key:1"), "LOADING Redis is loading the dataset in memory");
     starts(&wire.ask("PING"), "LOADING");
     let told = wire.ask("INFO persistence").string();
