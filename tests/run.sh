@@ -235,7 +235,7 @@ echo "rust      $(rustc --version)"
 : >"$log"
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
 # Tests that start servers wait more than they work.
-export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 2))}
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) + 1))}
 step "format" cargo fmt --check
 step "lints" cargo clippy --all-targets -- -D warnings
 if [ ${#ignored[@]} != 0 ]; then step "advisories" advisories; fi

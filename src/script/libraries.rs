@@ -217,13 +217,13 @@ mod tests {
         assert!(all.function(b"f").is_none() && all.function(b"h").is_some());
         all.add(vec![library("z", &["h"])], Policy::Flush).unwrap();
         assert_eq!((all.iter().len(), all.functions_count()), (1, 1));
-        assert!(all.has(b"z", 3) && !all.has(b"a", 2), "each load has a number of its own");
+        assert!(all.has(b"z", 4) && !all.has(b"a", 3), "each load has a number of its own");
         all.flush();
         all.add(vec![library("z", &["h"])], Policy::Append).unwrap();
-        assert!(all.has(b"z", 4));
+        assert!(all.has(b"z", 5));
         let mut next = Libraries::default();
         next.add(vec![library("z", &["h"])], Policy::Append).unwrap();
         next.come_after(&all);
-        assert!(next.has(b"z", 5) && next.function(b"h").unwrap().0.load == 5);
+        assert!(next.has(b"z", 6) && next.function(b"h").unwrap().0.load == 6);
     }
 }

@@ -1,11 +1,14 @@
 //! Under which licences the packages are that Entourage is built from.
 
 use crate::support::python;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn licences(flags: &[&str]) -> Output {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/config/package/licences.py");
-    Command::new(python()).arg(script).args(flags).output().expect("python runs")
+    let mut command = Command::new(python());
+    // Cargo lets rustc read what comes there.
+    command.arg(script).args(flags).stdin(Stdio::null());
+    command.output().expect("python runs")
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! Entourage, least of all this one.
 
 use crate::support::upstream::{
-    NAME, node_field, proxy_of_sentinels, sentinels, states, until_linked,
+    NAME, each, node_field, proxy_of_sentinels, sentinels, states, until_linked,
 };
 use crate::support::{
     Kind, RealSet, Server, Value, Wire, info_field, ok, starts, until, within, words,
@@ -14,7 +14,7 @@ const FORGOTTEN_WITHIN: Duration = Duration::from_secs(60);
 
 /// The addresses of the members, in their order.
 fn addresses(wire: &mut Wire) -> Vec<String> {
-    (0..states(wire).len()).map(|it| node_field(wire, it, "address")).collect()
+    each(wire, "address")
 }
 
 /// A replica of this master at this port, or at any.

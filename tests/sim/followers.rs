@@ -247,6 +247,11 @@ impl World {
         self.followers.counts_hosted(self.set().history().replid)
     }
 
+    /// How many members are sound.
+    pub fn sound_members(&self) -> usize {
+        self.set().members().filter(|it| it.is_sound()).count()
+    }
+
     /// How many replicas are good enough for the gate, at most: hosted ones that lack no write that
     /// is older than it allows, and those that the stream is sent to.
     pub fn good_replicas(&self) -> usize {

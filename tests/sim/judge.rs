@@ -54,13 +54,17 @@ impl World {
             self.find(Checker::Paused, format!("client {id} wrote while clients are paused"));
         }
         let has_written = done.iter().any(|it| !matches!(it, Done::Published(_)));
+        // A member that was taken out meanwhile may have been good until then.
+        let are_as_many = before.sound <= self.sound_members();
         if let Some((min, _)) = self.gate
             && has_written
+            && are_as_many
             && !before.is_apart
             && self.good_replicas().max(before.good) < min
         {
             let (id, good) = (peer.id(), before.good);
             self.find(Checker::Gate, format!("client {id} wrote with {good} of {min}"));
+            self.tell_members();
         }
         let is_blocked = peer.shell.connection.is_blocked();
         let waiting = peer.script.asked.iter_mut().find(|it| it.has_reply);
@@ -328,6 +332,15 @@ impl World {
         }
     }
 
+    /// How the members stand.
+    fn tell_members(&mut self) {
+        let (now, set) = (self.clock.mono_now(), self.set().clone());
+        for it in set.members() {
+            let (name, applied, behind_us) = (&it.name, it.applied(), set.behind_us(it, now));
+            self.tell(format!("  {name} {} has {applied}, {behind_us} us behind", it.flags()));
+        }
+    }
+
     fn set_fits(
         &mut self,
         peer: &mut Peer,
@@ -437,12 +450,7 @@ impl World {
             self.find(Checker::Stale, what);
             let last = peer.shell.connection.caller.session.last;
             self.tell(format!("  its last reply: {last:?}"));
-            let now = self.clock.mono_now();
-            let set = self.set().clone();
-            for it in set.members() {
-                let (name, applied, behind_us) = (&it.name, it.applied(), set.behind_us(it, now));
-                self.tell(format!("  {name} {} has {applied}, {behind_us} us behind", it.flags()));
-            }
+            self.tell_members();
         }
         peer.seen = peer.seen.max(saw);
         self.count("reads");

@@ -71,6 +71,8 @@ pub struct Before {
     pub is_paused: bool,
     /// See [`World::good_replicas`].
     pub good: usize,
+    /// How many members were sound.
+    pub sound: usize,
     /// What the others wait for, and whether they have been told something.
     pub others: Vec<(u64, Option<BlockOn>, bool)>,
 }
@@ -557,6 +559,7 @@ impl World {
             replid: self.set().history().replid,
             groups: self.groups.clone(),
             good: self.good_replicas(),
+            sound: self.sound_members(),
             is_paused: self.pause.is_some_and(|it| now < it.1),
             others: {
                 let away = self.away().map(|it| (it, None, false));

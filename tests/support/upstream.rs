@@ -140,9 +140,13 @@ pub fn proxy_of_sentinels(sentinels: &[Server]) -> Server {
 
 /// How the members stand, in their order.
 pub fn states(wire: &mut Wire) -> Vec<String> {
+    each(wire, "state")
+}
+
+/// A field of all members, in their order.
+pub fn each(wire: &mut Wire, name: &str) -> Vec<String> {
     let nodes = wire.ask("PROXY NODES");
-    let nodes = nodes.list();
-    nodes.chunks(2).map(|it| field_of(&it[1], "state")).collect()
+    nodes.list().chunks(2).map(|it| field_of(&it[1], name)).collect()
 }
 
 /// A field of a member, by its place.
