@@ -1,14 +1,11 @@
 //! Under which licences the packages are that Entourage is built from.
 
 use crate::support::python;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 fn licences(flags: &[&str]) -> Output {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/config/package/licences.py");
-    let mut command = Command::new(python());
-    // Cargo lets rustc read what comes there.
-    command.arg(script).args(flags).stdin(Stdio::null());
-    command.output().expect("python runs")
+    Command::new(python()).arg(script).args(flags).output().expect("python runs")
 }
 
 #[test]

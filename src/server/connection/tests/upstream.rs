@@ -3,11 +3,11 @@
 use super::*;
 use crate::base::ids::{MemberId, RouteId, SlotId};
 use crate::base::position::{Offset, Position, ReplId};
+use crate::base::time::MonoUs;
 use crate::commands::{Job, Leased};
 use crate::node::upstream::{MemberState, Report, RunAcks, RunKind};
 use crate::resp::encode_command;
 use crate::route::Reason;
-use crate::runtime::clock;
 use crate::script::sha1hex;
 use crate::session::{Lost, SubscriptionKind, Subscriptions};
 use crate::state::{Aim, JobReply, Message};
@@ -45,8 +45,8 @@ fn tell_with_link(proxy: &Proxy, member: u16, is_master: bool, is_linked: bool) 
         acked: Vec::new(),
     };
     let upstream = proxy.server.upstream.as_ref().unwrap();
-    // They are members since just now, by the process' own clock.
-    upstream.reported(&upstream.member(MemberId(member)), report, clock::mono_now());
+    // Behind whatever time it was when they became members.
+    upstream.reported(&upstream.member(MemberId(member)), report, MonoUs(u64::MAX / 2));
 }
 
 /// What is to be sent, its words in a line.
