@@ -216,18 +216,22 @@ pub fn is_protected(name: &str) -> bool {
     PROTECTED.iter().any(|it| it.eq_ignore_ascii_case(name))
 }
 
-/// The value of the fixed parameter of this name, and why it has no other.
-pub fn fixed(name: &str) -> Option<(&'static str, &'static str)> {
+/// The value of the fixed parameter of this name, and what is said of it and others.
+fn find(name: &str) -> Option<(&'static str, &'static Fixed)> {
     FIXED.iter().find_map(|it| {
         let found = it.params.iter().find(|it| it.0.eq_ignore_ascii_case(name))?;
-        Some((found.1, it.why))
+        Some((found.1, it))
     })
 }
 
-/// Whether the fixed parameter of this name is about data.
-pub fn is_of_data(name: &str) -> bool {
-    let is_it = |it: &&Fixed| it.params.iter().any(|it| it.0.eq_ignore_ascii_case(name));
-    FIXED.iter().find(is_it).is_some_and(|it| it.is_of_data)
+/// The value of the fixed parameter of this name, and why it has no other.
+pub fn fixed(name: &str) -> Option<(&'static str, &'static str)> {
+    find(name).map(|(value, of)| (value, of.why))
+}
+
+/// Whether the fixed parameter of this name is about data; `None` if it is no fixed one.
+pub fn is_of_data(name: &str) -> Option<bool> {
+    find(name).map(|(_, of)| of.is_of_data)
 }
 
 /// The names of all fixed parameters.

@@ -7,7 +7,6 @@ use super::upstream_file::is_hosted_only;
 use super::{Config, Http};
 use crate::base::glob::{Case, is_literal, matches};
 
-const CANNOT_SET: &str = "ERR CONFIG SET failed (possibly related to argument";
 const DUPLICATE: &str = "duplicate parameter";
 const YES_OR_NO: &str = "argument must be 'yes' or 'no'";
 const IMMUTABLE: &str = "can't set immutable config";
@@ -16,6 +15,11 @@ const SECRETS: [&str; 5] =
     ["requirepass", "masterauth", "tls-key-file-pass", "tls-client-key-file-pass", "token-secret"];
 const NO_DIR: &str = "set.dir names no directory, so nothing is written to disk";
 const HOSTED_ONLY: &str = "it is for hosted members, and this set's are real servers";
+
+/// What CONFIG SET answers that does not set this.
+pub fn cannot_set(name: &str, why: &str) -> String {
+    format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}")
+}
 
 impl Config {
     /// Names and values of the parameters that any of these patterns names, each once. A name
@@ -92,9 +96,7 @@ impl Config {
             return Ok(());
         }
         let name = names.find_map(|it| std::str::from_utf8(it).ok().filter(|it| is_protected(it)));
-        name.map_or(Ok(()), |name| {
-            Err(format!("{CANNOT_SET} '{name}') - can't set protected config"))
-        })
+        name.map_or(Ok(()), |name| Err(cannot_set(name, "can't set protected config")))
     }
 
     /// Sets several parameters, all or none. The refusal is the whole error reply.
@@ -118,7 +120,7 @@ impl Config {
                     Some(it) if it.when == When::Live && why != DUPLICATE => name.to_lowercase(),
                     _ => name.clone(),
                 };
-                format!("{CANNOT_SET} '{name}') - {why}")
+                cannot_set(&name, &why)
             })?;
         }
         *self = changed;

@@ -55,6 +55,7 @@ pub use check::Checked;
 pub use disk::{Disk, Fsync, SavePoints};
 pub use http::Http;
 pub use listener::{Address, Listener, Proxies};
+pub use live::cannot_set;
 pub use logging::{Log, LogFormat, LogLevel};
 pub use memory::{Memory, MemoryShare};
 pub use of_servers::{are_of_servers, asks_servers, is_of_servers};

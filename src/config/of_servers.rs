@@ -1,7 +1,8 @@
 //! Whose a setting is where members are real servers: this process' own, or the servers'.
 
 use super::Config;
-use super::fixed::{fixed, is_of_data};
+use super::fixed::is_of_data;
+use super::live::cannot_set;
 use super::table::param;
 use super::upstream_file::is_hosted_only;
 use crate::base::glob::is_literal;
@@ -32,7 +33,7 @@ pub fn is_of_servers(name: &str) -> bool {
     match param(&name) {
         _ if is_login => false,
         Some(param) => is_hosted_only(param.section, param.name),
-        None => fixed(&name).is_none() || is_of_data(&name),
+        None => is_of_data(&name).unwrap_or(true),
     }
 }
 
@@ -47,9 +48,7 @@ pub fn are_of_servers(pairs: &[(&[u8], &[u8])]) -> Result<bool, String> {
     let name = |it: &(&[u8], &[u8])| String::from_utf8_lossy(it.0).into_owned();
     let (theirs, ours): (Vec<String>, Vec<String>) =
         pairs.iter().map(name).partition(|it| is_of_servers(it));
-    let refused = |name: &str, why: &str| {
-        Err(format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}"))
-    };
+    let refused = |name: &str, why: &str| Err(cannot_set(name, why));
     let is_kept = |it: &&String| KEPT.iter().any(|kept| kept.eq_ignore_ascii_case(it));
     if theirs.is_empty() {
         return Ok(false);

@@ -62,17 +62,15 @@ impl Lag {
 fn late(server: &Server, lag: Lag) -> Option<String> {
     let now = clock::mono_now();
     if let Some(upstream) = &server.upstream {
-        let view = upstream.view();
+        let (view, members) = (upstream.view(), upstream.members());
         let head = view.master.and_then(|it| view.members.get(it.index())?.at);
         let (mut serving, mut some) = (0, false);
-        for (at, member) in upstream.members().iter().enumerate() {
-            // One that sentinels have just named is not seen yet.
-            let Some(stands) = view.members.get(at) else { continue };
-            if view.master == Some(member.id) || !stands.is_there() {
+        for (member, stands) in view.there(&members) {
+            if view.master == Some(member.id) {
                 continue;
             }
             some = true;
-            if !view.serves_reads(at) {
+            if !view.serves_reads(member.id.index()) {
                 continue;
             }
             serving += 1;

@@ -121,10 +121,7 @@ impl AlertChecks {
         let head = view.master.and_then(|it| view.members.get(it.index())?.at);
         let mut fresh_at = BTreeMap::new();
         let mut replicas = Vec::new();
-        for (at, (member, stands)) in members.iter().zip(&view.members).enumerate() {
-            if !stands.is_there() {
-                continue;
-            }
+        for (member, stands) in view.there(&members) {
             let name = &member.described.name;
             let before = self.fresh_at.get(name).copied();
             let is_master = view.master == Some(member.id);
@@ -140,7 +137,7 @@ impl AlertChecks {
                 state: stands.state.as_str().to_owned(),
                 lag_bytes: same.map(|(head, at)| head.offset.since(at.offset)),
                 lag_us: Some(now.since(fresh)),
-                serves: Some(view.serves_reads(at)),
+                serves: Some(view.serves_reads(member.id.index())),
                 lacks: None,
             });
         }

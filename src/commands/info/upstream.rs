@@ -22,7 +22,7 @@ pub fn replication(server: &Server, upstream: &Upstream, lines: &mut Lines) {
     lines.line("upstream_epoch", view.epoch);
     let name = |it: MemberId| members[it.index()].described.name.clone();
     lines.line("upstream_master", view.master.map_or_else(String::new, name));
-    let both = members.iter().zip(&view.members).filter(|it| it.1.is_there());
+    let both = view.there(&members);
     for (at, (member, stands)) in both.enumerate() {
         let (name, address, state) = (&member.described.name, &member.address, &stands.state);
         let offset = stands.at.map_or(-1, |it| it.offset.bytes() as i64);

@@ -6,7 +6,7 @@ use crate::command::{Fault, Flags, Group};
 use crate::commands::{
     CommandContext, Job, Outcome, ServersConfig, SessionRow, session_container, session_row,
 };
-use crate::config::{Config, are_of_servers, asks_servers};
+use crate::config::{Config, are_of_servers, asks_servers, cannot_set};
 use crate::resp::Reply;
 use crate::state::{Server, clients_allowed};
 
@@ -135,7 +135,7 @@ fn check_certificates(
     let name = String::from_utf8_lossy(name).to_lowercase();
     server.tls.load(settings).map_err(|why| {
         log::error!("event=tls-files-refused why={why}");
-        format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}")
+        cannot_set(&name, &why)
     })
 }
 
@@ -143,10 +143,11 @@ fn check_certificates(
 fn check_maxclients(before: usize, after: usize) -> Result<(), String> {
     let allowed = if before < after { clients_allowed(after) } else { after };
     if allowed < after {
-        return Err(format!(
-            "ERR CONFIG SET failed (possibly related to argument 'maxclients') - The operating \
-             system is not able to handle the specified number of clients, try with {allowed}"
-        ));
+        let why = format!(
+            "The operating system is not able to handle the specified number of clients, try with \
+             {allowed}"
+        );
+        return Err(cannot_set("maxclients", &why));
     }
     Ok(())
 }

@@ -33,7 +33,7 @@ pub fn upstream_explained(
     if let (Class::Read, Level::Bounded { ms, bytes }) = (ask.class, ask.level) {
         young = bounds_told(context, upstream, (ms, bytes), &mut lines);
     }
-    for (member, stands) in members.iter().zip(&view.members).filter(|it| it.1.is_there()) {
+    for (member, stands) in view.there(&members) {
         let at = stands.at.map_or_else(|| "unknown".to_owned(), |it| it.offset.to_string());
         let may = allowed.is_none_or(|it| it.places.has(member.id));
         let note = if may { "" } else { ", not for this route" };

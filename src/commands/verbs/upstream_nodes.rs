@@ -17,7 +17,7 @@ pub fn upstream_nodes(
     now: MonoUs,
 ) -> Vec<(String, Vec<(&'static str, Field)>)> {
     let (members, view) = (upstream.members(), upstream.view());
-    let both = members.iter().zip(&view.members).filter(|it| it.1.is_there());
+    let both = view.there(&members);
     both.map(|(member, stands)| {
         let name = member.described.name.clone();
         (name, fields(member, stands, &view, now))

@@ -94,6 +94,26 @@ pub struct ReadRun {
 }
 
 impl Run {
+    /// One request for database 0, of which nothing else is asked; it is to be sent at once.
+    pub fn one(kind: RunKind, protocol: Protocol, bytes: Vec<u8>) -> Run {
+        Run {
+            db: 0,
+            selects: false,
+            protocol,
+            bytes,
+            replies: VecDeque::from([Awaited::Last(1)]),
+            kind,
+            unsent_until: MonoUs::default(),
+            acks: None,
+            gate: None,
+            floor: None,
+            scan: None,
+            script: None,
+            is_hedge: false,
+            is_check: false,
+        }
+    }
+
     /// Whether it may be sent again though it was sent and not answered: it only reads.
     pub fn only_reads(&self) -> bool {
         match self.kind {

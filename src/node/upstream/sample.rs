@@ -4,9 +4,7 @@ use super::run::{Run, RunKind};
 use crate::base::ids::MemberId;
 use crate::base::number::parse_u64;
 use crate::base::time::MonoUs;
-use crate::node::Awaited;
 use crate::resp::{Protocol, ReplyScanner};
-use std::collections::VecDeque;
 
 /// The longest request and the longest reply that are kept.
 const REQUEST_BYTES_MAX: usize = 16 << 10;
@@ -63,19 +61,9 @@ impl Sample {
     pub fn again(&self, protocol: Protocol, kind: RunKind, now: MonoUs) -> Run {
         Run {
             db: self.db,
-            selects: false,
-            protocol,
-            bytes: self.request.clone(),
-            replies: VecDeque::from([Awaited::Last(1)]),
-            kind,
             unsent_until: now,
-            acks: None,
-            gate: None,
-            floor: None,
-            scan: None,
-            script: None,
-            is_hedge: false,
             is_check: true,
+            ..Run::one(kind, protocol, self.request.clone())
         }
     }
 

@@ -55,6 +55,15 @@ impl UpstreamView {
         self.members.iter().filter(|it| it.is_there()).count()
     }
 
+    /// Those of these that are there, each with how it stands; `members` are by place.
+    pub fn there<'v, M>(
+        &'v self,
+        members: &'v [M],
+    ) -> impl Iterator<Item = (&'v M, &'v ViewMember)> {
+        // One that sentinels have just named is not seen yet.
+        members.iter().zip(&self.members).filter(|it| it.1.is_there())
+    }
+
     /// The less busy of two replicas in service that suit, each drawn by its share; `random` are 64
     /// random bits.
     pub fn replica(

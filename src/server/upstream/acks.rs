@@ -74,10 +74,7 @@ async fn ask(upstream: &Upstream, waits: &mut AckWaits<AckAsk>) -> io::Result<()
     let member = upstream.member(master);
     let settings = &upstream.settings;
     let patience = settings.replica_timeout;
-    let login = settings.login();
-    let mut talk =
-        Talk::open(&member.address, login, settings.connect_timeout, upstream.tls.upstream())
-            .await?;
+    let mut talk = Talk::with(upstream, &member.address).await?;
     // Its history is asked for behind each count: one who has come back at the same address, or was
     // a replica meanwhile, may have another, of which what was written is no part.
     let replid = history_of(&talk.ask(&ASK_MASTER_INFO, patience).await?)?.at.replid;

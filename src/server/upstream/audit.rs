@@ -65,13 +65,7 @@ impl Tracking {
     async fn open(upstream: &Upstream) -> io::Result<Tracking> {
         let master = upstream.view().master.ok_or_else(|| other("there is no master"))?;
         let (settings, member) = (&upstream.settings, upstream.member(master));
-        let talk = Talk::open(
-            &member.address,
-            settings.login(),
-            settings.connect_timeout,
-            upstream.tls.upstream(),
-        )
-        .await?;
+        let talk = Talk::with(upstream, &member.address).await?;
         let (master, patience) = (member.address.clone(), settings.replica_timeout);
         let mut tracking = Tracking { talk, master, patience, has_moved: false };
         for words in [&[&b"HELLO"[..], b"3"][..], &[b"CLIENT", b"TRACKING", b"ON"]] {

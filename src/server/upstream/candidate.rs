@@ -78,8 +78,7 @@ async fn follows_directly(
     let followed = report.ok().and_then(|it| Report::read(&it)?.follows);
     let (host, port) = followed.ok_or_else(|| cannot("it does not say whom it follows"))?;
     let there = RemoteAddress { host: String::from_utf8_lossy(&host).into_owned(), port };
-    let tls = upstream.tls.upstream();
-    let talk = Talk::open(&there, settings.login(), settings.connect_timeout, tls).await;
+    let talk = Talk::with(upstream, &there).await;
     let mut followed =
         talk.map_err(|it| cannot(&format!("{there}, which it follows, cannot be asked: {it}")))?;
     let (ours, its) = (run_id(master, upstream).await, run_id(&mut followed, upstream).await);

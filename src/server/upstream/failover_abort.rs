@@ -40,9 +40,7 @@ pub async fn give_up(upstream: &Upstream, master: MemberId, ordered: Ordered) {
 /// `None` when it does not say how it stands.
 async fn has_given_up(upstream: &Upstream, master: MemberId) -> Option<bool> {
     let (settings, member) = (&upstream.settings, upstream.member(master));
-    let (address, tls) = (&member.address, upstream.tls.upstream());
-    let opened = Talk::open(address, settings.login(), settings.connect_timeout, tls).await;
-    let mut talk = match opened {
+    let mut talk = match Talk::with(upstream, &member.address).await {
         Ok(talk) => talk,
         // Its process has ended, and with it what it was told.
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => return Some(true),

@@ -100,10 +100,7 @@ async fn round(
     let kept = talk.take().filter(|it| it.1 == member.address);
     let mut connection = match kept {
         Some((kept, _)) => kept,
-        None => {
-            let (login, timeout) = (settings.login(), settings.connect_timeout);
-            Talk::open(&member.address, login, timeout, upstream.tls.upstream()).await?
-        }
+        None => Talk::with(upstream, &member.address).await?,
     };
     let asked_at = clock::mono_now();
     let patience = settings.replica_timeout;

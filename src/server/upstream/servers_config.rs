@@ -10,13 +10,11 @@ use crate::base::ids::MemberId;
 use crate::command::codes;
 use crate::commands::ServersConfig;
 use crate::config::is_of_servers;
-use crate::node::Awaited;
 use crate::node::upstream::{MemberState, Run, RunKind, maps};
 use crate::resp::{Protocol, Reply, encode_command};
 use crate::runtime::clock;
 use crate::state::{Aim, Upstream, UpstreamMember};
 use futures::future::join_all;
-use std::collections::VecDeque;
 use std::io;
 
 /// What members are all told, not the master alone.
@@ -91,11 +89,9 @@ async fn tell(upstream: &Upstream, member: &UpstreamMember, state: &MemberState,
 }
 
 async fn set_at(upstream: &Upstream, member: &UpstreamMember, events: &[u8]) -> io::Result<()> {
-    let (settings, tls) = (&upstream.settings, upstream.tls.upstream());
-    let (login, timeout) = (settings.login(), settings.connect_timeout);
-    let mut talk = Talk::open(&member.address, login, timeout, tls).await?;
+    let mut talk = Talk::with(upstream, &member.address).await?;
     let words: [&[u8]; 4] = [b"CONFIG", b"SET", OF_ALL.as_bytes(), events];
-    let reply = talk.ask(&words, settings.replica_timeout).await?;
+    let reply = talk.ask(&words, upstream.settings.replica_timeout).await?;
     match reply.strip_prefix(b"-") {
         Some(text) => Err(other(String::from_utf8_lossy(text).trim_end())),
         None => Ok(()),
@@ -113,21 +109,10 @@ async fn ask_master(
     let (settings, mut bytes) = (&upstream.settings, Vec::new());
     let all = [&b"CONFIG"[..], order].into_iter().chain(words.iter().map(Vec::as_slice));
     encode_command(&mut bytes, all.collect::<Vec<_>>().into_iter());
+    let kind = RunKind::Master { written, wants_place: false };
     let run = Run {
-        db: 0,
-        selects: false,
-        protocol: Protocol::Resp2,
-        bytes,
-        replies: VecDeque::from([Awaited::Last(1)]),
-        kind: RunKind::Master { written, wants_place: false },
         unsent_until: clock::mono_now().plus(settings.buffer_for),
-        acks: None,
-        gate: None,
-        floor: None,
-        scan: None,
-        script: None,
-        is_hedge: false,
-        is_check: false,
+        ..Run::one(kind, Protocol::Resp2, bytes)
     };
     let patience = settings.buffer_for + settings.connect_timeout + settings.reply_timeout;
     let reply = answer_to(upstream, run, Aim::Master, patience).await;

@@ -88,9 +88,7 @@ async fn open(
     protocol: Protocol,
 ) -> io::Result<Talk> {
     let settings = &upstream.settings;
-    let mut talk =
-        Talk::open(address, settings.login(), settings.connect_timeout, upstream.tls.upstream())
-            .await?;
+    let mut talk = Talk::with(upstream, address).await?;
     if protocol == Protocol::Resp3 {
         let reply = talk.ask(&[b"HELLO", b"3"], settings.replica_timeout).await?;
         if reply.starts_with(b"-") {

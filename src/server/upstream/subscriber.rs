@@ -34,10 +34,7 @@ pub async fn attend(server: Arc<Server>, upstream: Arc<Upstream>) {
             continue;
         };
         let master = upstream.member(master);
-        let settings = &upstream.settings;
-        let (login, timeout) = (settings.login(), settings.connect_timeout);
-        let tls = upstream.tls.upstream();
-        let error = match Talk::open(&master.address, login, timeout, tls).await {
+        let error = match Talk::with(&upstream, &master.address).await {
             Ok(talk) => {
                 let mut subscriber = Subscriber {
                     server: &server,

@@ -132,14 +132,8 @@ pub async fn switch_over(
 }
 
 async fn open(upstream: &Upstream, member: MemberId) -> Result<Talk, String> {
-    let (settings, member) = (&upstream.settings, upstream.member(member));
-    let talk = Talk::open(
-        &member.address,
-        settings.login(),
-        settings.connect_timeout,
-        upstream.tls.upstream(),
-    )
-    .await;
+    let member = upstream.member(member);
+    let talk = Talk::with(upstream, &member.address).await;
     talk.map_err(|it| format!("{} cannot be asked: {it}", member.described.name))
 }
 

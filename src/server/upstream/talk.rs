@@ -6,6 +6,7 @@ use crate::runtime::link::{Exchange, Link};
 use crate::runtime::tasks;
 use crate::runtime::tls::TlsClient;
 use crate::server::link_replies::LinkReplies;
+use crate::state::Upstream;
 use std::io;
 use std::time::Duration;
 
@@ -22,6 +23,13 @@ pub struct Talk {
 pub type Words<'w> = &'w [&'w [u8]];
 
 impl Talk {
+    /// Connects to a server of this set, as the settings say.
+    pub async fn with(upstream: &Upstream, address: &RemoteAddress) -> io::Result<Talk> {
+        let settings = &upstream.settings;
+        let (login, timeout) = (settings.login(), settings.connect_timeout);
+        Talk::open(address, login, timeout, upstream.tls.upstream()).await
+    }
+
     /// Connects, and logs in where there is somebody to.
     pub async fn open(
         address: &RemoteAddress,

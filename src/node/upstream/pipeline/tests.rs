@@ -57,22 +57,7 @@ fn sent(pipeline: &mut Pipeline<u32>) -> String {
 fn run(words: &[&str], kind: RunKind) -> Run {
     let mut bytes = Vec::new();
     encode_command(&mut bytes, words.iter().map(|it| it.as_bytes()));
-    Run {
-        gate: None,
-        db: 0,
-        selects: false,
-        protocol: Protocol::Resp2,
-        bytes,
-        replies: VecDeque::from([Awaited::Last(1)]),
-        kind,
-        unsent_until: MonoUs(0),
-        is_hedge: false,
-        is_check: false,
-        acks: None,
-        floor: None,
-        scan: None,
-        script: None,
-    }
+    Run::one(kind, Protocol::Resp2, bytes)
 }
 
 fn read(needs: Option<u64>) -> Run {
